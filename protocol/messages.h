@@ -1,0 +1,124 @@
+// What is said between the coordinator, its workers and its clients.
+//
+// One message per frame. Fields are only ever appended. Duplicates and reordering are harmless:
+// attempts are numbered, and sessions tell an old connection's orders from the present one's.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/attempt.h"
+#include "base/ids.h"
+#include "base/time.h"
+
+namespace troupe {
+
+inline constexpr std::uint16_t kProtocolMin = 1;
+inline constexpr std::uint16_t kProtocolMax = 1;
+
+// --- worker → coordinator ---
+
+// First message of a worker, and its answer to UnknownWorker. `holding` is everything in its spool
+// and memory: attempts that run, and outcomes not yet committed. From here until Welcome it ignores
+// orders.
+struct Hello {
+  std::uint16_t protocol_min = kProtocolMin;
+  std::uint16_t protocol_max = kProtocolMax;
+  std::string worker = "";
+  std::uint64_t incarnation = 0;  // Random per process.
+  std::uint32_t slots = 1;
+  std::vector<std::string> labels = {};
+  std::vector<std::string> providers = {};  // "command", "mock", "claude"
+  std::vector<AttemptId> holding = {};
+  bool operator==(const Hello&) const = default;
+};
+
+struct Heartbeat {
+  std::uint64_t session = 0;
+  bool operator==(const Heartbeat&) const = default;
+};
+
+struct Started {
+  struct Item {
+    AttemptId id{};
+    Instant at{};
+    bool operator==(const Item&) const = default;
+  };
+  std::vector<Item> items = {};
+  bool operator==(const Started&) const = default;
+};
+
+// Repeated until Committed says that they are safe.
+struct Finished {
+  std::vector<AttemptOutcome> outcomes = {};
+  bool operator==(const Finished&) const = default;
+};
+
+// The worker leaves in order; what it holds goes on under its attendants.
+struct Goodbye {
+  bool operator==(const Goodbye&) const = default;
+};
+
+// --- coordinator → worker ---
+
+// Lease: how long the coordinator waits for a sign of life. Heartbeat: how often to give one.
+struct Welcome {
+  std::uint16_t protocol = kProtocolMax;
+  std::uint64_t session = 0;
+  Duration lease{};
+  Duration heartbeat{};
+  bool operator==(const Welcome&) const = default;
+};
+
+// A worker drops a dispatch of another session than its present one.
+struct Dispatch {
+  std::uint64_t session = 0;
+  std::vector<AttemptSpec> specs = {};
+  bool operator==(const Dispatch&) const = default;
+};
+
+// End these. `discard`: they are no longer the worker's own; their outcomes are not wanted either.
+struct Stop {
+  std::vector<AttemptId> ids = {};
+  bool discard = false;
+  bool operator==(const Stop&) const = default;
+};
+
+// These outcomes are durable; the worker may forget them.
+struct Committed {
+  std::vector<AttemptId> ids = {};
+  bool operator==(const Committed&) const = default;
+};
+
+struct UnknownWorker {
+  bool operator==(const UnknownWorker&) const = default;
+};
+
+struct Refused {
+  std::string message = "";
+  bool operator==(const Refused&) const = default;
+};
+
+// --- clients ---
+
+enum class CommandKind : std::uint8_t { Cancel, Pause, Resume, Delete };
+struct ClientCommand {
+  std::uint64_t request = 0;  // Chosen by the client, comes back in the reply.
+  CommandKind kind = CommandKind::Cancel;
+  RunId run{};
+  bool operator==(const ClientCommand&) const = default;
+};
+
+struct ClientReply {
+  std::uint64_t request = 0;
+  std::string error = "";  // Empty: done, durably.
+  bool operator==(const ClientReply&) const = default;
+};
+
+using ToCoordinator = std::variant<Hello, Heartbeat, Started, Finished, Goodbye, ClientCommand>;
+using FromCoordinator =
+    std::variant<Welcome, Dispatch, Stop, Committed, UnknownWorker, Refused, ClientReply>;
+
+}  // namespace troupe

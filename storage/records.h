@@ -1,0 +1,155 @@
+// What survives a crash. What is not here, a restart forgets.
+//
+// Records are the state itself, not a log to replay: a restarted coordinator loads them and goes
+// on. Each is written whole whenever it changes, in the batch of the step that changed it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/attempt.h"
+#include "base/failure.h"
+#include "base/ids.h"
+#include "base/time.h"
+
+namespace troupe {
+
+enum class RunState : std::uint8_t { Running, Paused, Succeeded, Failed, Cancelled };
+std::string_view Name(RunState state);  // "running"
+inline bool IsFinal(RunState s) { return s != RunState::Running && s != RunState::Paused; }
+
+// Where a run is within its life. Only ever goes forward (but a redrive opens a new round).
+enum class RunPhase : std::uint8_t { PreHooks, Tasks, ErrorHooks, PostHooks, Ended };
+
+struct RunRecord {
+  RunId id{};
+  std::string workflow_name = "";
+  std::string workflow_version = "";
+  std::string file = "";  // Absolute path of the workflow file; "" if it had none.
+  std::string chosen_workflow = "";
+  std::string run_dir = "";  // R, absolute.
+  std::string inputs_json = "{}";
+  std::string key = "";  // Idempotency key; "" none.
+  RunState state = RunState::Running;
+  RunPhase phase = RunPhase::PreHooks;
+  std::uint32_t round = 0;
+  bool aborting = false;
+  bool cancelling = false;
+  Instant created{};
+  Instant started{};
+  Instant ended{};
+  std::uint32_t retries_used = 0;  // Of the run's retry budget.
+  std::uint32_t failures = 0;      // Tasks and `fail` hooks that failed in this round.
+  std::string first_failure = "";  // `task "fetch": agent_error: exit status 1`
+  std::string first_failure_stage = "";
+  std::uint32_t tasks = 0;
+  std::uint32_t settled = 0;              // For lists of runs; kept when the run pauses and ends.
+  std::vector<std::uint32_t> slots = {};  // Plan index → TaskId; empty: the same number.
+  std::string outputs_json = "";          // The run's declared outputs, when it succeeded.
+  bool operator==(const RunRecord&) const = default;
+};
+
+// The workflow's text as it was when the run began; written once (and by --accept-changes).
+struct WorkflowTextRecord {
+  RunId run{};
+  std::string text = "";
+  bool operator==(const WorkflowTextRecord&) const = default;
+};
+
+enum class TaskState : std::uint8_t {
+  Pending,
+  Ready,
+  Waiting,
+  Running,
+  Completed,
+  Skipped,
+  Failed,
+  Blocked,
+  Cancelled,
+};
+std::string_view Name(TaskState state);  // "pending"
+inline bool IsSettled(TaskState s) { return s >= TaskState::Completed; }
+
+// A task that has not been touched has no record: it is pending.
+struct TaskRecord {
+  RunId run{};
+  TaskId task{};
+  TaskState state = TaskState::Pending;
+  std::uint32_t attempts = 0;       // Number of the latest attempt; never goes back.
+  std::uint32_t step = 0;           // On the ladder: 0 own runner, n the n-th fallback agent.
+  std::uint32_t step_attempts = 0;  // Attempts with the runner of this step, lost ones included.
+  std::uint32_t step_failures = 0;  // Counted failures with the runner of this step.
+  std::uint32_t losses = 0;         // worker_lost attempts.
+  std::uint32_t rate_limits = 0;    // In a row.
+  Duration rate_limit_waited{};
+  std::vector<std::string> unfit_workers =
+      {};  // auth or spawn_failed there, with this step's runner.
+  std::vector<std::string> failed_workers =
+      {};         // Where it failed or was lost; avoided if possible.
+  Instant due{};  // state Waiting: when it goes on.
+  Instant ready_since{};
+  std::string worker = "";  // Of the current or latest attempt.
+  Instant first_started{};
+  Instant attempt_started{};
+  Instant ended{};                           // When it was settled.
+  std::optional<FailureClass> failure = {};  // Of the latest failed attempt.
+  std::string message = "";
+  bool dead_letter = false;
+  std::uint64_t fingerprint = 0;  // Of the definition it was settled under.
+  bool operator==(const TaskRecord&) const = default;
+};
+
+// The history of an attempt: written once, when it has ended.
+struct AttemptRecord {
+  AttemptOutcome outcome = {};
+  std::string worker = "";
+  std::string agent = "";
+  Instant dispatched{};
+  bool accepted = true;  // false: stale; it changed nothing.
+  bool operator==(const AttemptRecord&) const = default;
+};
+
+enum class HookState : std::uint8_t { Ready, Running, Succeeded, Failed, Cancelled };
+std::string_view Name(HookState state);
+
+struct HookRecord {
+  RunId run{};
+  std::uint32_t execution = 0;  // 0, 1, 2 … within the run; AttemptId::index of its attempts.
+  std::uint8_t list = 0;        // HookList
+  std::uint32_t index = 0;      // Within the list.
+  std::string stage = "";
+  std::uint32_t round = 0;
+  HookState state = HookState::Ready;
+  std::uint32_t attempts = 0;
+  std::uint32_t losses = 0;
+  std::string command = "";
+  std::string description = "";
+  std::string worker = "";
+  Instant ready_since{};
+  Instant started{};
+  Instant ended{};
+  std::int32_t exit_code = -1;
+  std::string message = "";       // Why it failed.
+  std::string output = "";        // stdout
+  std::string error_output = "";  // stderr
+  bool operator==(const HookRecord&) const = default;
+};
+
+// What one turn of the coordinator changed. Lands whole or not at all. Records of one kind stand
+// together because that is how the store is fast; a later record of the same key wins.
+struct Batch {
+  std::vector<RunRecord> runs = {};
+  std::vector<WorkflowTextRecord> texts = {};
+  std::vector<TaskRecord> tasks = {};
+  std::vector<AttemptRecord> attempts = {};
+  std::vector<HookRecord> hooks = {};
+  std::vector<RunId> deleted_runs = {};  // Everything of these runs; applied before the puts.
+  bool empty() const {
+    return runs.empty() && texts.empty() && tasks.empty() && attempts.empty() && hooks.empty() &&
+           deleted_runs.empty();
+  }
+};
+
+}  // namespace troupe
