@@ -82,7 +82,9 @@ struct TaskRecord {
   std::uint32_t step_attempts = 0;  // Attempts with the runner of this step, lost ones included.
   std::uint32_t step_failures = 0;  // Counted failures with the runner of this step.
   std::uint32_t losses = 0;         // worker_lost attempts.
-  std::uint32_t rate_limits = 0;    // In a row.
+  std::vector<std::uint32_t> lost_attempts =
+      {};                         // Their numbers: an outcome of one comes too late.
+  std::uint32_t rate_limits = 0;  // In a row.
   Duration rate_limit_waited{};
   std::vector<std::string> unfit_workers =
       {};  // auth or spawn_failed there, with this step's runner.

@@ -48,8 +48,8 @@ Result<std::vector<AttemptId>> ListSpool(const std::filesystem::path& root);
 //   started before the machine's boot   worker_lost ("the machine was restarted")
 //   the attendant was killed            crashed, after ending what is left of its processes
 struct SpoolState {
-  bool running = false;                 // An attendant holds it:
-  pid_t attendant = 0;                  // its pid; 0 for a moment until it is written.
+  bool running = false;                        // An attendant holds it:
+  pid_t attendant = 0;                         // its pid; 0 for a moment until it is written.
   std::optional<AttemptOutcome> outcome = {};  // Set if not running.
 };
 Result<SpoolState> InspectSpool(const std::filesystem::path& directory);
