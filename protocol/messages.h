@@ -35,8 +35,11 @@ struct Hello {
   bool operator==(const Hello&) const = default;
 };
 
+// `seen`: messages received in this session, the Welcome not counted. A coordinator that has sent
+// more than that, and not just now, knows that one was lost and asks for a new hello.
 struct Heartbeat {
   std::uint64_t session = 0;
+  std::uint64_t seen = 0;
   bool operator==(const Heartbeat&) const = default;
 };
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -154,6 +155,11 @@ struct Stage {
 
 enum class HookList : std::uint8_t { PreWorkflow, OnStageComplete, OnError, PostWorkflow };
 inline constexpr int kHookListCount = 4;
+constexpr std::string_view Name(HookList list) {
+  constexpr std::string_view kNames[] = {"pre_workflow", "on_stage_complete", "on_error",
+                                         "post_workflow"};
+  return kNames[static_cast<std::size_t>(list)];
+}
 
 struct Hook {
   std::string command = "";

@@ -1,0 +1,61 @@
+// The subcommands of `troupe`, one function each. main.cc reads the flags; each function does its
+// work and returns the exit code: 0 succeeded, 1 the run failed, 2 the request was wrong,
+// 3 no coordinator, 130 interrupted. Data goes to stdout, progress and errors to stderr.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace troupe {
+
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitRunFailed = 1;
+inline constexpr int kExitBadRequest = 2;
+inline constexpr int kExitNoCoordinator = 3;
+inline constexpr int kExitInterrupted = 130;
+
+struct RunOptions {
+  std::string file = "";
+  std::string state_dir = ".troupe";
+  std::string workflow = "";
+  std::vector<std::string> inputs = {};  // NAME=VALUE
+  std::uint32_t workers = 1;
+  std::uint32_t slots = 0;  // Of each worker; 0: as many as the machine has cores.
+  double grace_secs = 10;   // After Ctrl-C: how long running attempts may take to end.
+  bool resume = false;
+  bool clean = false;
+  bool accept_changes = false;
+  bool dry_run = false;
+  bool json = false;
+  bool lenient = false;
+};
+int RunWorkflow(const RunOptions& options);
+
+// The hidden side of `run`: one of its worker processes.
+struct WorkerCommand {
+  std::string connect = "";
+  std::string name = "";
+  std::string spool = "";
+  std::uint32_t slots = 1;
+  int lifeline = -1;
+};
+int RunWorker(const WorkerCommand& command);
+
+// What the state directory knows; each works also while a run is going on.
+struct StateOptions {
+  std::string state_dir = ".troupe";
+  std::string run = "";  // A run's number; "": the newest run.
+  std::string task = "";
+  bool json = false;
+  bool hooks = false;   // logs: the hooks' output
+  bool follow = false;  // logs: go on until the run has ended
+};
+int ListRuns(const StateOptions& options);
+int ShowStatus(const StateOptions& options);
+int ShowLogs(const StateOptions& options);
+int ExplainWhy(const StateOptions& options);
+int ExportRun(const StateOptions& options);
+int DeleteRun(const StateOptions& options);
+
+}  // namespace troupe

@@ -1,0 +1,241 @@
+#include "coordinator/coordinator.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace troupe {
+
+const LiveRun* Coordinator::Find(RunId run) const {
+  const auto it = runs_.find(run);
+  return it == runs_.end() ? nullptr : &it->second;
+}
+
+LiveRun* Coordinator::Live(RunId run) {
+  const auto it = runs_.find(run);
+  return it == runs_.end() ? nullptr : &it->second;
+}
+
+void Coordinator::Restore(const Resumable& saved, bool dormant, Instant now, Effects& effects) {
+  Turn turn{now, effects, pool_, random_};
+  const RunId id = saved.checkpoint.run.id;
+  const auto [it, added] = runs_.try_emplace(id, LiveRun(saved.checkpoint.run, saved.plan));
+  CHECK(added);
+  it->second.Restore(saved.checkpoint, saved.outcomes, dormant, turn);
+  for (auto& [name, worker] : pool_.all()) {
+    if (worker.session == 0) worker.lease_until = now + options_.grace;
+  }
+}
+
+void Coordinator::Step(const Event& event, Instant now, Effects& effects) {
+  Turn turn{now, effects, pool_, random_};
+  if (const auto* submit = std::get_if<SubmitRun>(&event)) {
+    OnSubmit(*submit, turn);
+  } else if (const auto* spoke = std::get_if<PeerSpoke>(&event)) {
+    OnPeer(*spoke, turn);
+  } else if (const auto* gone = std::get_if<PeerGone>(&event)) {
+    if (Worker* worker = pool_.FindPeer(gone->peer)) worker->peer.clear();
+  } else if (const auto* pause = std::get_if<PauseRun>(&event)) {
+    if (LiveRun* run = Live(pause->run)) run->Pause(pause->stop_running, turn);
+  } else if (const auto* resume = std::get_if<ResumeRun>(&event)) {
+    if (LiveRun* run = Live(resume->run)) run->Resume(turn);
+  } else if (const auto* cancel = std::get_if<CancelRun>(&event)) {
+    if (LiveRun* run = Live(cancel->run)) run->Cancel(turn);
+  } else {
+    OnTick(turn);
+  }
+}
+
+void Coordinator::OnSubmit(const SubmitRun& submit, Turn& turn) {
+  RunRecord record = submit.draft;
+  record.id = next_run_;
+  next_run_.value += 1;
+  record.created = turn.now;
+  turn.effects.save.texts.push_back({record.id, submit.text});
+  turn.effects.replies.push_back({submit.request, record.id});
+  const RunId id = record.id;
+  const auto [it, added] = runs_.try_emplace(id, LiveRun(std::move(record), submit.plan));
+  it->second.Begin(turn);
+}
+
+void Coordinator::OnPeer(const PeerSpoke& spoke, Turn& turn) {
+  if (const auto* hello = std::get_if<Hello>(&spoke.message)) {
+    OnHello(spoke.peer, *hello, turn);
+    return;
+  }
+  if (const auto* command = std::get_if<ClientCommand>(&spoke.message)) {
+    OnCommand(spoke.peer, *command, turn);
+    return;
+  }
+  Worker* worker = pool_.FindPeer(spoke.peer);
+  if (worker == nullptr) {
+    turn.effects.send.push_back({spoke.peer, UnknownWorker{}});
+    return;
+  }
+  worker->lease_until = turn.now + options_.lease;
+  if (const auto* finished = std::get_if<Finished>(&spoke.message)) {
+    OnFinished(*worker, *finished, turn);
+  } else if (const auto* heartbeat = std::get_if<Heartbeat>(&spoke.message)) {
+    OnHeartbeat(*worker, *heartbeat, turn);
+  } else if (std::holds_alternative<Goodbye>(spoke.message)) {
+    worker->peer.clear();
+  }
+}
+
+// What was sent a lease ago has arrived, or it was lost on the way: then both begin anew, and the
+// worker says what it holds.
+void Coordinator::OnHeartbeat(Worker& worker, const Heartbeat& heartbeat, Turn& turn) {
+  if (heartbeat.session != worker.session) return;
+  if (turn.now < worker.counted_at + options_.lease) return;
+  if (heartbeat.seen < worker.sent_then) {
+    turn.effects.send.push_back({worker.peer, UnknownWorker{}});
+  }
+  worker.sent_then = worker.sent;
+  worker.counted_at = turn.now;
+}
+
+void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& turn) {
+  if (hello.protocol_min > kProtocolMax || hello.protocol_max < kProtocolMin) {
+    turn.effects.send.push_back(
+        {peer, Refused{fmt::format("this coordinator speaks protocol {} to {}, worker {} speaks "
+                                   "{} to {}; install the same version of troupe on both",
+                                   kProtocolMin, kProtocolMax, hello.worker, hello.protocol_min,
+                                   hello.protocol_max)}});
+    return;
+  }
+  const bool is_new = pool_.Find(hello.worker) == nullptr || pool_.Find(hello.worker)->peer != peer;
+  Worker& worker = pool_.Know(hello.worker);
+  worker.peer = peer;
+  worker.session = ++sessions_;
+  worker.slots = hello.slots;
+  worker.labels = {hello.labels.begin(), hello.labels.end()};
+  worker.providers = {hello.providers.begin(), hello.providers.end()};
+  worker.lease_until = turn.now + options_.lease;
+  worker.outbox.clear();
+
+  const std::set<AttemptId> holding(hello.holding.begin(), hello.holding.end());
+  Stop stop{.ids = {}, .discard = true};
+  Stop again{.ids = {}, .discard = false};  // Of runs that are being cancelled: it may not know.
+  for (const AttemptId& id : holding) {
+    const LiveRun* run = Find(id.run);
+    if (run != nullptr && run->IsCurrent(id, worker.name)) {
+      pool_.Hold(worker, id);
+      if (run->record().cancelling) again.ids.push_back(id);
+    } else {
+      stop.ids.push_back(id);
+    }
+  }
+  const std::set<AttemptId> expected = worker.held;
+  for (const AttemptId& id : expected) {
+    if (holding.contains(id)) continue;
+    pool_.Release(worker, id);
+    if (LiveRun* run = Live(id.run)) run->OnReturned(id, worker.name, turn);
+  }
+  turn.effects.send.push_back({peer, Welcome{.protocol = kProtocolMax,
+                                             .session = worker.session,
+                                             .lease = options_.lease,
+                                             .heartbeat = options_.heartbeat}});
+  if (!stop.ids.empty()) turn.effects.send.push_back({peer, std::move(stop)});
+  if (!again.ids.empty()) turn.effects.send.push_back({peer, std::move(again)});
+  if (!is_new) return;
+  RunEvent event;
+  event.kind = RunEvent::Kind::WorkerJoined;
+  event.at = turn.now;
+  event.worker = worker.name;
+  turn.effects.tell.push_back(std::move(event));
+}
+
+void Coordinator::OnFinished(Worker& worker, const Finished& finished, Turn& turn) {
+  for (const AttemptOutcome& outcome : finished.outcomes) {
+    pool_.Release(worker, outcome.id);
+    if (LiveRun* run = Live(outcome.id.run)) run->OnOutcome(outcome, worker.name, turn);
+    committed_[worker.peer].push_back(outcome.id);
+  }
+}
+
+void Coordinator::OnCommand(const std::string& peer, const ClientCommand& command, Turn& turn) {
+  ClientReply reply{.request = command.request};
+  LiveRun* run = Live(command.run);
+  if (run == nullptr && command.kind != CommandKind::Delete) {
+    reply.error = fmt::format("run {} is not running", command.run.value);
+  } else {
+    switch (command.kind) {
+      case CommandKind::Cancel:
+        run->Cancel(turn);
+        break;
+      case CommandKind::Pause:
+        run->Pause(false, turn);
+        break;
+      case CommandKind::Resume:
+        run->Resume(turn);
+        break;
+      case CommandKind::Delete:
+        if (run != nullptr) {
+          reply.error = fmt::format("run {} is running; it can be deleted when it has ended",
+                                    command.run.value);
+        } else {
+          turn.effects.save.deleted_runs.push_back(command.run);
+        }
+        break;
+    }
+  }
+  turn.effects.send.push_back({peer, std::move(reply)});
+}
+
+void Coordinator::LoseWorker(Worker& worker, Turn& turn) {
+  RunEvent event;
+  event.kind = RunEvent::Kind::WorkerLost;
+  event.at = turn.now;
+  event.worker = worker.name;
+  turn.effects.tell.push_back(std::move(event));
+  const std::set<AttemptId> held = worker.held;
+  for (const AttemptId& id : held) {
+    pool_.Release(worker, id);
+    if (LiveRun* run = Live(id.run)) run->OnLost(id, worker.name, turn);
+  }
+}
+
+void Coordinator::OnTick(Turn& turn) {
+  std::vector<std::string> lost;
+  for (auto& [name, worker] : pool_.all()) {
+    if (worker.lease_until <= turn.now) lost.push_back(name);
+  }
+  for (const std::string& name : lost) {
+    Worker gone = *pool_.Find(name);
+    pool_.Forget(name);  // Before its tasks look for another one.
+    LoseWorker(gone, turn);
+  }
+  for (auto& [id, run] : runs_) run.OnTime(turn);
+}
+
+void Coordinator::EndTurn(Instant now, Effects& effects) {
+  Turn turn{now, effects, pool_, random_};
+  for (auto& [id, run] : runs_) run.Place(turn);
+  for (auto& [id, run] : runs_) run.SaveChanges(turn);
+  for (auto& [peer, ids] : committed_) {
+    effects.send.push_back({peer, Committed{std::move(ids)}});
+  }
+  committed_.clear();
+  for (auto& [name, worker] : pool_.all()) {
+    if (worker.outbox.empty()) continue;
+    effects.send.push_back({worker.peer, Dispatch{worker.session, std::move(worker.outbox)}});
+    worker.outbox.clear();
+  }
+  for (const Outgoing& outgoing : effects.send) {
+    Worker* worker = pool_.FindPeer(outgoing.peer);
+    if (worker == nullptr) continue;
+    const bool welcome = std::holds_alternative<Welcome>(outgoing.message);
+    worker->sent = welcome ? 0 : worker->sent + 1;
+    if (!welcome) continue;
+    worker->sent_then = 0;
+    worker->counted_at = now;
+  }
+  std::erase_if(runs_, [](const auto& entry) { return entry.second.ended(); });
+  effects.wake_at = kNever;
+  for (const auto& [id, run] : runs_) effects.wake_at = std::min(effects.wake_at, run.NextTime());
+  for (const auto& [name, worker] : pool_.all()) {
+    effects.wake_at = std::min(effects.wake_at, worker.lease_until);
+  }
+}
+
+}  // namespace troupe

@@ -1,0 +1,33 @@
+// A task or hook as an order for a worker: all text filled in, all settings resolved.
+//
+// Pure. An Unresolved error names the reference whose value does not exist; Invalid means that the
+// text is too long to be sent.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/attempt.h"
+#include "base/result.h"
+#include "storage/records.h"
+#include "workflow/plan.h"
+
+namespace troupe {
+
+inline constexpr std::size_t kPromptBytesMax = 16u << 20;
+
+// What `task` asks of a worker when `agent` (kNone: its own work) runs it.
+std::string ProviderFor(const Plan& plan, std::uint32_t agent);
+
+// `record` is the task's, before this attempt is counted in it.
+Result<AttemptSpec> MakeTaskSpec(const Plan& plan, const RunRecord& run, std::uint32_t task,
+                                 std::uint32_t agent, const TaskRecord& record, const AttemptId& id,
+                                 const ValueSource& values);
+
+// `environment`: the WORKFLOW_ variables.
+Result<AttemptSpec> MakeHookSpec(const Hook& hook, const RunRecord& run, const HookRecord& record,
+                                 const AttemptId& id, const ValueSource& values,
+                                 std::vector<std::pair<std::string, std::string>> environment);
+
+}  // namespace troupe

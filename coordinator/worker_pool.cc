@@ -1,0 +1,58 @@
+#include "coordinator/worker_pool.h"
+
+#include <algorithm>
+
+namespace troupe {
+
+Worker* WorkerPool::Find(const std::string& name) {
+  const auto it = workers_.find(name);
+  return it == workers_.end() ? nullptr : &it->second;
+}
+
+Worker* WorkerPool::FindPeer(const std::string& peer) {
+  for (auto& [name, worker] : workers_) {
+    if (worker.peer == peer) return &worker;
+  }
+  return nullptr;
+}
+
+bool WorkerPool::Fits(const Worker& worker, const Requirement& requirement) {
+  if (!requirement.provider.empty() && !worker.providers.contains(requirement.provider)) {
+    return false;
+  }
+  return std::all_of(requirement.labels.begin(), requirement.labels.end(),
+                     [&](const std::string& label) { return worker.labels.contains(label); });
+}
+
+Worker* WorkerPool::Pick(const Requirement& requirement, const std::vector<std::string>& never,
+                         const std::vector<std::string>& avoid, bool slot) {
+  const auto in = [](const std::vector<std::string>& names, const Worker& worker) {
+    return std::find(names.begin(), names.end(), worker.name) != names.end();
+  };
+  const auto room = [](const Worker& w) { return w.slots > w.used ? w.slots - w.used : 0; };
+  Worker* best = nullptr;
+  bool best_avoided = false;
+  for (auto& [name, worker] : workers_) {
+    if (worker.peer.empty() || worker.session == 0) continue;
+    if ((slot && room(worker) == 0) || !Fits(worker, requirement) || in(never, worker)) continue;
+    const bool avoided = in(avoid, worker);
+    if (best == nullptr || (best_avoided && !avoided) ||
+        (best_avoided == avoided && room(worker) > room(*best))) {
+      best = &worker;
+      best_avoided = avoided;
+    }
+  }
+  return best;
+}
+
+void WorkerPool::Hold(Worker& worker, const AttemptId& id) {
+  if (worker.held.insert(id).second && id.subject == Subject::Task) ++worker.used;
+}
+
+bool WorkerPool::Release(Worker& worker, const AttemptId& id) {
+  if (worker.held.erase(id) == 0) return false;
+  if (id.subject == Subject::Task) --worker.used;
+  return true;
+}
+
+}  // namespace troupe

@@ -1,0 +1,71 @@
+// Who is there, what each holds, and when each lease ends.
+//
+// A worker is known by its name. It stays known, with what it holds, while its lease runs, whether
+// or not anything can be sent to it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/attempt.h"
+#include "base/time.h"
+
+namespace troupe {
+
+struct Worker {
+  std::string name = "";
+  std::string peer = "";      // Where to send; "" if it cannot be reached now.
+  std::uint64_t session = 0;  // Goes into dispatches; 0 before the first hello.
+  std::uint32_t slots = 0;
+  std::uint32_t used = 0;  // By the task attempts in `held`.
+  std::set<std::string> labels = {};
+  std::set<std::string> providers = {};
+  Instant lease_until{};
+  std::set<AttemptId> held = {};
+  std::uint64_t sent = 0;       // Messages in this session, the Welcome not counted.
+  std::uint64_t sent_then = 0;  // … when they were last counted, at `counted_at`: by now they
+  Instant counted_at{};         // must have arrived.
+  std::vector<AttemptSpec> outbox = {};  // To dispatch after this turn's commit.
+};
+
+// What an attempt asks of a worker.
+struct Requirement {
+  std::string provider = "";  // "": none, as hooks.
+  std::vector<std::string> labels = {};
+  auto operator<=>(const Requirement&) const = default;
+};
+
+class WorkerPool {
+ public:
+  // The worker of this name, made if it is new.
+  Worker& Know(const std::string& name) {
+    Worker& w = workers_[name];
+    w.name = name;
+    return w;
+  }
+  Worker* Find(const std::string& name);
+  Worker* FindPeer(const std::string& peer);
+  void Forget(const std::string& name) { workers_.erase(name); }
+
+  static bool Fits(const Worker& worker, const Requirement& requirement);
+
+  // The connected worker with the most free slots that fits and is not in `never`; one that is not
+  // in `avoid` goes before one that is; ties by name. Null: none. `slot`: it must have one free.
+  Worker* Pick(const Requirement& requirement, const std::vector<std::string>& never,
+               const std::vector<std::string>& avoid, bool slot);
+
+  void Hold(Worker& worker, const AttemptId& id);
+  // False if it did not hold it.
+  bool Release(Worker& worker, const AttemptId& id);
+
+  std::map<std::string, Worker>& all() { return workers_; }
+  const std::map<std::string, Worker>& all() const { return workers_; }
+
+ private:
+  std::map<std::string, Worker> workers_;
+};
+
+}  // namespace troupe

@@ -1,0 +1,190 @@
+#include "worker/worker.h"
+
+#include <algorithm>
+
+namespace troupe {
+namespace {
+
+constexpr Duration kHelloAgain = std::chrono::seconds(1);
+constexpr Duration kResend = std::chrono::seconds(2);
+constexpr std::size_t kFinishedBytesMax = 8u << 20;  // A message of outcomes is about so large.
+
+}  // namespace
+
+AttemptOutcome MockOutcome(const AttemptSpec& spec, Instant started, Instant ended) {
+  AttemptOutcome outcome;
+  outcome.id = spec.id;
+  outcome.started = started;
+  outcome.ended = ended;
+  if (spec.mock.fail) {
+    outcome.failure = spec.mock.fail;
+    outcome.message = "mock failure";
+    outcome.retry_after = spec.mock.retry_after;
+    return outcome;
+  }
+  outcome.output = spec.mock.output;
+  outcome.result_json = spec.mock.result_json;
+  return outcome;
+}
+
+void WorkerCore::Begin(const std::vector<AttemptId>& running, std::vector<AttemptOutcome> ended,
+                       Instant now, WorkerEffects& effects) {
+  for (const AttemptId& id : running) held_[id];
+  running_ = running.size();
+  for (AttemptOutcome& outcome : ended) held_[outcome.id].outcome = std::move(outcome);
+  SayHello(now, effects);
+}
+
+void WorkerCore::SayHello(Instant now, WorkerEffects& effects) {
+  session_ = 0;
+  unsent_.clear();
+  next_word_ = now + kHelloAgain;
+  next_resend_ = kNever;
+  Hello hello;
+  hello.worker = options_.name;
+  hello.incarnation = options_.incarnation;
+  hello.slots = options_.slots;
+  hello.labels = options_.labels;
+  hello.providers = options_.providers;
+  for (const auto& [id, held] : held_) {
+    if (!held.discard) hello.holding.push_back(id);
+  }
+  effects.send.emplace_back(std::move(hello));
+}
+
+void WorkerCore::OnMessage(const FromCoordinator& message, Instant now, WorkerEffects& effects) {
+  ++seen_;
+  if (const auto* welcome = std::get_if<Welcome>(&message)) {
+    session_ = welcome->session;
+    seen_ = 0;
+    heartbeat_ = welcome->heartbeat;
+    next_word_ = now + heartbeat_;
+    for (const auto& [id, held] : held_) {
+      if (held.outcome && !held.discard) unsent_.insert(id);
+    }
+  } else if (const auto* dispatch = std::get_if<Dispatch>(&message)) {
+    if (dispatch->session == session_) OnDispatch(*dispatch, now, effects);
+  } else if (const auto* stop = std::get_if<Stop>(&message)) {
+    OnStop(*stop, now, effects);
+  } else if (const auto* committed = std::get_if<Committed>(&message)) {
+    for (const AttemptId& id : committed->ids) {
+      const auto it = held_.find(id);
+      if (it != held_.end() && it->second.outcome) Forget(id, effects);
+    }
+  } else if (std::holds_alternative<UnknownWorker>(message)) {
+    if (session_ != 0) SayHello(now, effects);
+  } else if (const auto* refused = std::get_if<Refused>(&message)) {
+    effects.refused = refused->message;
+  }
+}
+
+void WorkerCore::OnDispatch(const Dispatch& dispatch, Instant now, WorkerEffects& effects) {
+  for (const AttemptSpec& spec : dispatch.specs) {
+    const auto [it, added] = held_.try_emplace(spec.id);
+    if (!added) continue;
+    ++running_;
+    if (spec.kind == RunnerKind::Mock) {
+      it->second.mock = true;
+      mocks_.emplace(std::pair{now + spec.mock.sleep, spec.id}, spec);
+    } else {
+      effects.start.push_back(spec);
+    }
+  }
+}
+
+void WorkerCore::OnStop(const Stop& stop, Instant now, WorkerEffects& effects) {
+  for (const AttemptId& id : stop.ids) {
+    const auto it = held_.find(id);
+    if (it == held_.end()) continue;
+    it->second.discard = it->second.discard || stop.discard;
+    if (it->second.outcome) {
+      if (stop.discard) Forget(id, effects);
+    } else if (it->second.mock) {
+      const auto mock = std::find_if(mocks_.begin(), mocks_.end(),
+                                     [&](const auto& entry) { return entry.first.second == id; });
+      if (mock == mocks_.end()) continue;
+      AttemptOutcome outcome = MockOutcome(mock->second, now, now);
+      outcome.failure = FailureClass::Cancelled;
+      outcome.message = "stopped";
+      mocks_.erase(mock);
+      OnAttemptEnded(std::move(outcome), now);
+    } else {
+      effects.stop.push_back(id);
+    }
+  }
+}
+
+void WorkerCore::OnAttemptEnded(AttemptOutcome outcome, Instant) {
+  const auto it = held_.find(outcome.id);
+  if (it == held_.end() || it->second.outcome) return;
+  --running_;
+  unsent_.insert(outcome.id);
+  it->second.outcome = std::move(outcome);
+}
+
+void WorkerCore::Forget(const AttemptId& id, WorkerEffects& effects) {
+  const auto it = held_.find(id);
+  if (!it->second.mock) effects.forget.push_back(id);
+  unsent_.erase(id);
+  held_.erase(it);
+}
+
+void WorkerCore::EndMocks(Instant now, WorkerEffects& effects) {
+  while (!mocks_.empty() && mocks_.begin()->first.first <= now) {
+    AttemptSpec spec = std::move(mocks_.begin()->second);
+    mocks_.erase(mocks_.begin());
+    if (!spec.mock.fail && !spec.output_path.empty()) {
+      effects.mimic.push_back(std::move(spec));
+    } else {
+      OnAttemptEnded(MockOutcome(spec, now - spec.mock.sleep, now), now);
+    }
+  }
+}
+
+void WorkerCore::SendOutcomes(Instant now, WorkerEffects& effects) {
+  if (now >= next_resend_) {
+    next_resend_ = kNever;
+    for (const auto& [id, held] : held_) {
+      if (held.outcome) unsent_.insert(id);
+    }
+  }
+  Finished finished;
+  std::size_t bytes = 0;
+  for (const AttemptId& id : unsent_) {
+    const AttemptOutcome& outcome = *held_.at(id).outcome;
+    finished.outcomes.push_back(outcome);
+    bytes += 256 + outcome.output.size() + outcome.error_output.size() + outcome.result_json.size();
+    if (bytes < kFinishedBytesMax) continue;
+    effects.send.emplace_back(std::exchange(finished, {}));
+    bytes = 0;
+  }
+  if (!finished.outcomes.empty()) effects.send.emplace_back(std::move(finished));
+  if (!unsent_.empty() && next_resend_ == kNever) next_resend_ = now + kResend;
+  unsent_.clear();
+}
+
+void WorkerCore::EndTurn(Instant now, WorkerEffects& effects) {
+  EndMocks(now, effects);
+  std::vector<AttemptId> discarded;
+  for (const AttemptId& id : unsent_) {
+    if (held_.at(id).discard) discarded.push_back(id);
+  }
+  for (const AttemptId& id : discarded) Forget(id, effects);
+  if (session_ != 0) SendOutcomes(now, effects);
+  if (now >= next_word_) {
+    if (session_ == 0) {
+      SayHello(now, effects);
+    } else {
+      effects.send.emplace_back(Heartbeat{session_, seen_});
+      next_word_ = now + heartbeat_;
+    }
+  }
+  effects.wake_at = std::min(next_word_, next_resend_);
+  if (!mocks_.empty()) effects.wake_at = std::min(effects.wake_at, mocks_.begin()->first.first);
+}
+
+void WorkerCore::Leave(WorkerEffects& effects) {
+  if (session_ != 0) effects.send.emplace_back(Goodbye{});
+}
+
+}  // namespace troupe

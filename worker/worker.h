@@ -1,0 +1,87 @@
+// The worker: what it holds, what it owes the coordinator, and when it speaks.
+//
+// Pure: events and the time go in, effects come out. Holds every attempt from its dispatch until
+// the coordinator has said that the outcome is durable; says it again until then. Mock attempts
+// live here. Used by one thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/attempt.h"
+#include "base/time.h"
+#include "protocol/messages.h"
+
+namespace troupe {
+
+struct WorkerOptions {
+  std::string name = "w1";
+  std::uint64_t incarnation = 0;
+  std::uint32_t slots = 1;
+  std::vector<std::string> labels = {};
+  std::vector<std::string> providers = {"command", "mock", "claude"};
+};
+
+// Carried out in this order: start, stop, forget, then send.
+struct WorkerEffects {
+  std::vector<AttemptSpec> start = {};  // Under an attendant.
+  std::vector<AttemptSpec> mimic = {};  // A mock attempt that succeeds now and has an output file:
+                                        // write it and call AttemptEnded().
+  std::vector<AttemptId> stop = {};
+  std::vector<AttemptId> forget = {};  // Its spool is no longer needed.
+  std::vector<ToCoordinator> send = {};
+  std::optional<std::string> refused = {};  // The coordinator will not have this worker.
+  Instant wake_at = kNever;
+};
+
+class WorkerCore {
+ public:
+  explicit WorkerCore(WorkerOptions options) : options_(std::move(options)) {}
+
+  // What the spool held when the daemon started; then says hello.
+  void Begin(const std::vector<AttemptId>& running, std::vector<AttemptOutcome> ended, Instant now,
+             WorkerEffects& effects);
+  void OnMessage(const FromCoordinator& message, Instant now, WorkerEffects& effects);
+  void OnAttemptEnded(AttemptOutcome outcome, Instant now);
+  // To be called at the end of every turn, and at wake_at.
+  void EndTurn(Instant now, WorkerEffects& effects);
+  // The daemon leaves; what runs goes on under its attendants.
+  void Leave(WorkerEffects& effects);
+
+  std::size_t running() const { return running_; }
+
+ private:
+  struct Held {
+    std::optional<AttemptOutcome> outcome = {};
+    bool discard = false;  // No longer ours: end it and say nothing.
+    bool mock = false;
+  };
+
+  void SayHello(Instant now, WorkerEffects& effects);
+  void OnDispatch(const Dispatch& dispatch, Instant now, WorkerEffects& effects);
+  void OnStop(const Stop& stop, Instant now, WorkerEffects& effects);
+  void Forget(const AttemptId& id, WorkerEffects& effects);
+  void EndMocks(Instant now, WorkerEffects& effects);
+  void SendOutcomes(Instant now, WorkerEffects& effects);
+
+  WorkerOptions options_;
+  std::uint64_t session_ = 0;  // 0: hello was said, no welcome yet.
+  std::uint64_t seen_ = 0;     // Messages in this session.
+  Duration heartbeat_ = std::chrono::seconds(1);
+  Instant next_word_{};  // When to say hello again, or the next heartbeat.
+  Instant next_resend_ = kNever;
+  std::map<AttemptId, Held> held_;
+  std::set<AttemptId> unsent_;                                  // Outcomes to send this turn.
+  std::map<std::pair<Instant, AttemptId>, AttemptSpec> mocks_;  // By when they end.
+  std::size_t running_ = 0;
+};
+
+// How a mock attempt ends.
+AttemptOutcome MockOutcome(const AttemptSpec& spec, Instant started, Instant ended);
+
+}  // namespace troupe

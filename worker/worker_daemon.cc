@@ -1,0 +1,274 @@
+#include "worker/worker_daemon.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/file.h>
+#include <sys/pidfd.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <random>
+
+#include "base/clock.h"
+#include "protocol/codec.h"
+#include "protocol/zmq_endpoint.h"
+#include "worker/attendant/spool.h"
+
+extern char** environ;
+
+namespace troupe {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr Duration kWaitMax = std::chrono::minutes(1);
+constexpr Duration kLookAgain = std::chrono::milliseconds(20);
+
+// An attempt under an attendant: `pidfd` becomes readable when the attendant ends. -1: its pid was
+// not known yet; look again.
+struct Watched {
+  int pidfd = -1;
+  pid_t pid = 0;
+  bool child = false;
+  bool stop = false;  // Was ordered before its pid was known.
+};
+
+class WorkerDaemon {
+ public:
+  WorkerDaemon(const WorkerDaemonOptions& options, DealerEndpoint endpoint, int signals)
+      : options_(options),
+        endpoint_(std::move(endpoint)),
+        core_(options.worker),
+        signals_(signals) {}
+
+  Status Run();
+
+ private:
+  void Begin();
+  void CarryOut(WorkerEffects& effects);
+  void Start(const AttemptSpec& spec);
+  void Mimic(const AttemptSpec& spec);
+  void StopAttempt(const AttemptId& id);
+  void Watch(const AttemptId& id, pid_t pid, bool child);
+  void LookAt(const AttemptId& id);
+  void Fail(const AttemptSpec& spec, FailureClass failure, const std::string& message);
+
+  const WorkerDaemonOptions& options_;
+  DealerEndpoint endpoint_;
+  WorkerCore core_;
+  int signals_;
+  Clock clock_;
+  std::map<AttemptId, Watched> watched_;
+  Instant wake_at_ = kNever;
+};
+
+void WorkerDaemon::Watch(const AttemptId& id, pid_t pid, bool child) {
+  Watched& w = watched_[id];
+  w.pid = pid;
+  w.child = child;
+  w.pidfd = pid > 0 ? pidfd_open(pid, 0) : -1;
+  if (w.stop) StopAttempt(id);
+}
+
+void WorkerDaemon::Begin() {
+  std::vector<AttemptId> running;
+  std::vector<AttemptOutcome> ended;
+  const Result<std::vector<AttemptId>> ids = ListSpool(options_.spool);
+  for (const AttemptId& id : ids ? *ids : std::vector<AttemptId>{}) {
+    Result<SpoolState> state = InspectSpool(SpoolDirectory(options_.spool, id));
+    if (!state) continue;
+    if (state->running) {
+      running.push_back(id);
+      Watch(id, state->attendant, false);
+    } else if (state->outcome) {
+      ended.push_back(*std::move(state->outcome));
+    }
+  }
+  WorkerEffects effects;
+  core_.Begin(running, std::move(ended), clock_.Now(), effects);
+  CarryOut(effects);
+}
+
+// Reports an attempt that could not even begin.
+void WorkerDaemon::Fail(const AttemptSpec& spec, FailureClass failure, const std::string& message) {
+  AttemptOutcome outcome;
+  outcome.id = spec.id;
+  outcome.failure = failure;
+  outcome.message = message;
+  outcome.started = outcome.ended = clock_.Now();
+  core_.OnAttemptEnded(std::move(outcome), clock_.Now());
+}
+
+void WorkerDaemon::Start(const AttemptSpec& spec) {
+  if (Status written = WriteSpec(options_.spool, spec); !written) {
+    Fail(spec, FailureClass::Transient, written.error().message);
+    return;
+  }
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDWR, 0);
+  posix_spawn_file_actions_adddup2(&files, 0, 1);
+  posix_spawn_file_actions_adddup2(&files, 0, 2);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+
+  std::string program = options_.attendant.string();
+  std::string directory = SpoolDirectory(options_.spool, spec.id).string();
+  char* argv[] = {program.data(), directory.data(), nullptr};
+  pid_t pid = 0;
+  const int error = posix_spawn(&pid, program.c_str(), &files, &attributes, argv, environ);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&files);
+  if (error != 0) {
+    Fail(spec, FailureClass::Transient,
+         fmt::format("cannot start {}: {}", program, std::strerror(error)));
+    return;
+  }
+  Watch(spec.id, pid, true);
+}
+
+// The output file of a mock attempt, like that of any other: whole, then renamed.
+void WorkerDaemon::Mimic(const AttemptSpec& spec) {
+  const Instant now = clock_.Now();
+  AttemptOutcome outcome = MockOutcome(spec, now - spec.mock.sleep, now);
+  const fs::path path = fs::path(spec.run_dir) / spec.output_path;
+  std::error_code error;
+  fs::create_directories(path.parent_path(), error);
+  const fs::path draft = path.string() + ".troupe-" + ToString(spec.id);
+  {
+    std::ofstream file(draft, std::ios::binary | std::ios::trunc);
+    file << spec.mock.output;
+    file.close();
+    if (!file) error = std::make_error_code(std::errc::io_error);
+  }
+  if (!error) fs::rename(draft, path, error);
+  if (error) {
+    outcome.failure = FailureClass::Transient;
+    outcome.message = fmt::format("cannot write {}: {}", path.string(), error.message());
+    fs::remove(draft, error);
+  }
+  core_.OnAttemptEnded(std::move(outcome), now);
+}
+
+void WorkerDaemon::StopAttempt(const AttemptId& id) {
+  const auto it = watched_.find(id);
+  if (it == watched_.end()) return;
+  it->second.stop = it->second.pidfd < 0;
+  if (it->second.stop) return;
+  pidfd_send_signal(it->second.pidfd, SIGTERM, nullptr, 0);
+}
+
+// Its attendant has ended, or was not known yet.
+void WorkerDaemon::LookAt(const AttemptId& id) {
+  Watched& w = watched_.at(id);
+  if (w.child && w.pidfd >= 0) {
+    siginfo_t info;
+    waitid(P_PIDFD, static_cast<id_t>(w.pidfd), &info, WEXITED);
+  }
+  Result<SpoolState> state = InspectSpool(SpoolDirectory(options_.spool, id));
+  if (w.pidfd >= 0) close(w.pidfd);
+  if (state && state->running) {
+    Watch(id, state->attendant, false);
+    return;
+  }
+  watched_.erase(id);
+  if (state && state->outcome) {
+    core_.OnAttemptEnded(*std::move(state->outcome), clock_.Now());
+    return;
+  }
+  AttemptOutcome outcome;
+  outcome.id = id;
+  outcome.failure = FailureClass::Crashed;
+  outcome.message = state ? "the attendant left no outcome" : state.error().message;
+  outcome.ended = clock_.Now();
+  core_.OnAttemptEnded(std::move(outcome), clock_.Now());
+}
+
+void WorkerDaemon::CarryOut(WorkerEffects& effects) {
+  for (const AttemptSpec& spec : effects.start) Start(spec);
+  for (const AttemptSpec& spec : effects.mimic) Mimic(spec);
+  for (const AttemptId& id : effects.stop) StopAttempt(id);
+  WorkerEffects after;  // What failed to start and what was mimicked is reported at once.
+  core_.EndTurn(clock_.Now(), after);
+  for (const AttemptSpec& spec : after.mimic) Mimic(spec);
+  if (!after.mimic.empty()) core_.EndTurn(clock_.Now(), after);
+  for (WorkerEffects* e : {&effects, &after}) {
+    for (const AttemptId& id : e->forget) (void)ForgetAttempt(options_.spool, id);
+    for (const ToCoordinator& message : e->send) (void)endpoint_.Send(Encode(message));
+  }
+  wake_at_ = after.wake_at;
+}
+
+Status WorkerDaemon::Run() {
+  Begin();
+  for (;;) {
+    std::vector<WaitFd> fds = {{signals_}, {options_.lifeline < 0 ? signals_ : options_.lifeline}};
+    std::vector<AttemptId> ids;
+    Instant wake_at = wake_at_;
+    for (const auto& [id, watched] : watched_) {
+      if (watched.pidfd < 0) wake_at = std::min(wake_at, clock_.Now() + kLookAgain);
+      fds.push_back({watched.pidfd < 0 ? signals_ : watched.pidfd});
+      ids.push_back(id);
+    }
+    endpoint_.Wait(fds, std::clamp(wake_at - clock_.Now(), Duration{}, kWaitMax));
+
+    WorkerEffects effects;
+    if (fds[0].readable || fds[1].readable) {
+      core_.Leave(effects);
+      for (const ToCoordinator& message : effects.send) (void)endpoint_.Send(Encode(message));
+      return {};
+    }
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (fds[i + 2].readable || watched_.at(ids[i]).pidfd < 0) LookAt(ids[i]);
+    }
+    while (std::optional<std::string> bytes = endpoint_.Receive()) {
+      const Result<FromCoordinator> message = DecodeFromCoordinator(*bytes);
+      if (message) core_.OnMessage(*message, clock_.Now(), effects);
+    }
+    if (effects.refused) return Error{ErrorCode::Invalid, *effects.refused};
+    CarryOut(effects);
+  }
+}
+
+}  // namespace
+
+Status RunWorkerDaemon(const WorkerDaemonOptions& options) {
+  std::error_code error;
+  fs::create_directories(options.spool, error);
+  fs::permissions(options.spool, fs::perms::owner_all, error);
+  const std::string lock_path = options.spool / "daemon.lock";
+  const int lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (lock < 0 || flock(lock, LOCK_EX) != 0) {  // A predecessor that is ending is waited for.
+    return Error{ErrorCode::Io, fmt::format("cannot lock {}: {}", lock_path, std::strerror(errno))};
+  }
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  const int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+  WorkerDaemonOptions mine = options;
+  mine.worker.incarnation = std::random_device{}() | std::uint64_t{std::random_device{}()} << 32;
+  Result<DealerEndpoint> endpoint = DealerEndpoint::Connect(
+      options.endpoint, fmt::format("{}/{:x}", options.worker.name, mine.worker.incarnation));
+  if (!endpoint) return endpoint.error();
+  Status status = WorkerDaemon(mine, *std::move(endpoint), signal_fd).Run();
+  close(signal_fd);
+  close(lock);
+  return status;
+}
+
+}  // namespace troupe
