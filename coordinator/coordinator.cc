@@ -107,6 +107,8 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
   Worker& worker = pool_.Know(hello.worker);
   worker.peer = peer;
   worker.session = ++sessions_;
+  const bool same_spool = worker.spool == 0 || worker.spool == hello.spool;
+  worker.spool = hello.spool;
   worker.slots = hello.slots;
   worker.labels = {hello.labels.begin(), hello.labels.end()};
   worker.providers = {hello.providers.begin(), hello.providers.end()};
@@ -129,7 +131,13 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
   for (const AttemptId& id : expected) {
     if (holding.contains(id)) continue;
     pool_.Release(worker, id);
-    if (LiveRun* run = Live(id.run)) run->OnReturned(id, worker.name, turn);
+    LiveRun* run = Live(id.run);
+    if (run == nullptr) continue;
+    if (same_spool) {
+      run->OnReturned(id, worker.name, turn);
+    } else {
+      run->OnLost(id, worker.name, turn);
+    }
   }
   turn.effects.send.push_back({peer, Welcome{.protocol = kProtocolMax,
                                              .session = worker.session,

@@ -74,6 +74,10 @@ class LiveRun final : public RunValues {
   std::shared_ptr<const Plan> shared_plan() const { return plan_; }
   bool ended() const { return record_.phase == RunPhase::Ended; }
   std::uint32_t running() const { return running_; }
+  // Attempts of tasks and hooks that are on workers.
+  std::uint32_t Busy() const {
+    return running_ + hooks_open_ - static_cast<std::uint32_t>(ready_hooks_.size());
+  }
 
   // RunValues, by plan index.
   const TaskRecord& Record(std::uint32_t task) const override { return tasks_[task].record; }

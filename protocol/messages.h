@@ -32,6 +32,8 @@ struct Hello {
   std::vector<std::string> labels = {};
   std::vector<std::string> providers = {};  // "command", "mock", "claude"
   std::vector<AttemptId> holding = {};
+  std::uint64_t spool = 0;  // Which spool it has. With the same one as before, an attempt that is
+                            // not held never began; with another one it was lost.
   bool operator==(const Hello&) const = default;
 };
 

@@ -43,6 +43,7 @@ void WorkerCore::SayHello(Instant now, WorkerEffects& effects) {
   Hello hello;
   hello.worker = options_.name;
   hello.incarnation = options_.incarnation;
+  hello.spool = options_.spool;
   hello.slots = options_.slots;
   hello.labels = options_.labels;
   hello.providers = options_.providers;

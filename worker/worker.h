@@ -22,6 +22,7 @@ namespace troupe {
 struct WorkerOptions {
   std::string name = "w1";
   std::uint64_t incarnation = 0;
+  std::uint64_t spool = 0;
   std::uint32_t slots = 1;
   std::vector<std::string> labels = {};
   std::vector<std::string> providers = {"command", "mock", "claude"};

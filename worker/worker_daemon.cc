@@ -41,6 +41,22 @@ struct Watched {
   bool stop = false;  // Was ordered before its pid was known.
 };
 
+std::uint64_t RandomNumber() {
+  std::random_device device;
+  return std::uint64_t{device()} << 32 | device();
+}
+
+// The spool's own number, drawn when it was made; kept in its lock file.
+std::uint64_t SpoolIdentity(int lock) {
+  std::uint64_t identity = 0;
+  if (pread(lock, &identity, sizeof identity, 0) == sizeof identity && identity != 0) {
+    return identity;
+  }
+  identity = RandomNumber() | 1;
+  if (pwrite(lock, &identity, sizeof identity, 0) != sizeof identity) return 0;
+  return identity;
+}
+
 class WorkerDaemon {
  public:
   WorkerDaemon(const WorkerDaemonOptions& options, DealerEndpoint endpoint, int signals)
@@ -261,7 +277,8 @@ Status RunWorkerDaemon(const WorkerDaemonOptions& options) {
   signal(SIGPIPE, SIG_IGN);
   const int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
   WorkerDaemonOptions mine = options;
-  mine.worker.incarnation = std::random_device{}() | std::uint64_t{std::random_device{}()} << 32;
+  mine.worker.incarnation = RandomNumber();
+  mine.worker.spool = SpoolIdentity(lock);
   Result<DealerEndpoint> endpoint = DealerEndpoint::Connect(
       options.endpoint, fmt::format("{}/{:x}", options.worker.name, mine.worker.incarnation));
   if (!endpoint) return endpoint.error();

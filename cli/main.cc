@@ -1,0 +1,141 @@
+// `troupe`: the table of subcommands. Flags are read here and nowhere else.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+#include <string>
+
+#include "cli/commands.h"
+#include "cli/commands_workflow.h"
+
+namespace troupe {
+namespace {
+
+constexpr const char* kAbout =
+    "troupe runs workflows of agents, scripts and commands, and never loses or repeats an attempt.";
+
+void AddState(CLI::App* command, StateOptions& options, bool task) {
+  command->add_option("run", options.run, "number of the run (default: the newest)");
+  if (task) command->add_option("task", options.task, "id of a task");
+  command->add_option("--state-dir", options.state_dir, "where the state is kept")
+      ->capture_default_str();
+}
+
+void AddRun(CLI::App& app, RunOptions& options, std::function<int()>& action) {
+  CLI::App* run = app.add_subcommand("run", "run a workflow on this machine");
+  run->add_option("file", options.file, "the workflow file")->required();
+  run->add_option("--input", options.inputs, "NAME=VALUE of an input; may be repeated")
+      ->take_all()
+      ->allow_extra_args(false);
+  run->add_option("--workflow", options.workflow, "which of several workflows");
+  run->add_option("--workers", options.workers, "worker processes")
+      ->check(CLI::Range(1, 1'000))
+      ->capture_default_str();
+  run->add_option("--slots", options.slots, "attempts at one time per worker (default: cores)")
+      ->check(CLI::Range(1, 100'000));
+  run->add_option("--state-dir", options.state_dir, "where the state is kept")
+      ->capture_default_str();
+  run->add_option("--grace", options.grace_secs,
+                  "seconds that running attempts get to end after Ctrl-C")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  CLI::Option* resume = run->add_flag("--resume", options.resume,
+                                      "go on with the newest unfinished run of this workflow");
+  run->add_flag("--accept-changes", options.accept_changes,
+                "with --resume: also if the workflow file has changed")
+      ->needs(resume);
+  run->add_flag("--clean", options.clean, "first remove unfinished runs of this workflow")
+      ->excludes(resume);
+  run->add_flag("--dry-run", options.dry_run, "show what would run, and run nothing");
+  run->add_flag("--lenient", options.lenient, "unknown keys are warnings");
+  run->add_flag("--json", options.json, "one JSON object per event, on stdout");
+  run->callback([&] { action = [&] { return RunWorkflow(options); }; });
+}
+
+void AddWorker(CLI::App& app, WorkerCommand& command, std::function<int()>& action) {
+  CLI::App* worker = app.add_subcommand("worker", "")->group("");  // Started by `run`.
+  worker->add_option("--connect", command.connect)->required();
+  worker->add_option("--name", command.name)->required();
+  worker->add_option("--spool", command.spool)->required();
+  worker->add_option("--slots", command.slots);
+  worker->add_option("--lifeline", command.lifeline);
+  worker->callback([&] { action = [&] { return RunWorker(command); }; });
+}
+
+struct WorkflowFlags {
+  std::vector<std::string> files = {};
+  std::string file = "";
+  std::string workflow = "";
+  std::string format = "text";
+  bool lenient = false;
+  bool json = false;
+};
+
+void AddWorkflowCommands(CLI::App& app, WorkflowFlags& flags, std::function<int()>& action) {
+  CLI::App* validate = app.add_subcommand("validate", "check workflow files");
+  validate->add_option("files", flags.files, "workflow files")->required();
+  validate->add_flag("--lenient", flags.lenient, "unknown keys are warnings");
+  validate->add_flag("--json", flags.json, "one JSON object per file");
+  validate->callback(
+      [&] { action = [&] { return RunValidate(flags.files, flags.lenient, flags.json); }; });
+
+  CLI::App* graph = app.add_subcommand("graph", "show the task graph of a workflow file");
+  graph->add_option("file", flags.file, "the workflow file")->required();
+  graph->add_option("--format", flags.format, "text, dot or mermaid")
+      ->check(CLI::IsMember({"text", "dot", "mermaid"}))
+      ->capture_default_str();
+  graph->add_option("--workflow", flags.workflow, "which of several workflows");
+  graph->callback(
+      [&] { action = [&] { return RunGraph(flags.file, flags.format, flags.workflow); }; });
+}
+
+void AddStateCommands(CLI::App& app, StateOptions& options, std::function<int()>& action) {
+  const auto add = [&](const char* name, const char* about, int (*function)(const StateOptions&),
+                       bool task) {
+    CLI::App* command = app.add_subcommand(name, about);
+    AddState(command, options, task);
+    command->callback([&options, &action, function] {
+      action = [&options, function] { return function(options); };
+    });
+    return command;
+  };
+  CLI::App* runs = app.add_subcommand("runs", "list the runs");
+  runs->add_option("--state-dir", options.state_dir, "where the state is kept")
+      ->capture_default_str();
+  runs->add_flag("--json", options.json, "as JSON");
+  runs->callback([&] { action = [&] { return ListRuns(options); }; });
+  add("status", "how a run stands", ShowStatus, false)->add_flag("--json", options.json, "as JSON");
+  CLI::App* logs = add("logs", "what attempts and hooks printed", ShowLogs, true);
+  logs->add_flag("--hooks", options.hooks, "the hooks' output");
+  logs->add_flag("-f,--follow", options.follow, "go on until the run has ended");
+  add("why", "why a run or task is as it is", ExplainWhy, true);
+  add("export", "the state of a run as JSON", ExportRun, false);
+  CLI::App* remove = add("delete", "forget a run that has ended", DeleteRun, false);
+  remove->get_option("run")->required();
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app{kAbout, "troupe"};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "troupe " TROUPE_VERSION);
+  app.get_formatter()->column_width(34);
+  std::function<int()> action;
+  RunOptions run;
+  WorkerCommand worker;
+  WorkflowFlags flags;
+  StateOptions state;
+  AddRun(app, run, action);
+  AddWorkflowCommands(app, flags, action);
+  AddStateCommands(app, state, action);
+  AddWorker(app, worker, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitBadRequest;
+  }
+  return action();
+}
+
+}  // namespace
+}  // namespace troupe
+
+int main(int argc, char** argv) { return troupe::Main(argc, argv); }

@@ -1,0 +1,33 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "cli/commands.h"
+#include "worker/worker_daemon.h"
+
+namespace troupe {
+
+int RunWorker(const WorkerCommand& command) {
+  std::error_code error;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
+  WorkerDaemonOptions options;
+  options.worker.name = command.name;
+  options.worker.slots = command.slots;
+  options.endpoint = command.connect;
+  options.spool = command.spool;
+  options.attendant = program.parent_path() / "troupe-attendant";
+  options.lifeline = command.lifeline;
+  if (!std::filesystem::exists(options.attendant, error)) {
+    fmt::print(stderr, "troupe worker: {} is missing; install troupe again\n",
+               options.attendant.string());
+    return kExitBadRequest;
+  }
+  if (Status left = RunWorkerDaemon(options); !left) {
+    fmt::print(stderr, "troupe worker {}: {}\n", command.name, left.error().message);
+    return kExitBadRequest;
+  }
+  return kExitOk;
+}
+
+}  // namespace troupe
