@@ -1,0 +1,36 @@
+#include "worker/attendant/event_log.h"
+
+#include <fcntl.h>
+
+#include <string>
+#include <utility>
+
+#include "worker/attendant/json_text.h"
+#include "worker/attendant/utf8.h"
+
+namespace troupe {
+
+EventLog::EventLog(std::filesystem::path path) : path_(std::move(path)) {}
+
+void EventLog::Append(Instant at, const std::vector<AgentEvent>& events) {
+  using std::chrono::milliseconds;
+  std::string lines;
+  for (const AgentEvent& event : events) {
+    Json json = {
+        {"at", std::chrono::duration_cast<milliseconds>(at.time_since_epoch()).count()},
+        {"type", event.type},
+        {"text", ValidUtf8(Front(event.text, kEventTextBytesMax))}};
+    if (event.value) json["value"] = *event.value;
+    const std::string line = CompactJson(json) + "\n";
+    if (line.size() > left_) break;
+    left_ -= line.size();
+    lines += line;
+  }
+  if (lines.empty()) return;
+  if (!file_.open()) {
+    file_ = Fd(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  }
+  if (!file_.open() || !WriteAll(file_.get(), lines)) left_ = 0;
+}
+
+}  // namespace troupe

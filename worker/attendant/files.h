@@ -1,0 +1,62 @@
+// Files as the attendant and the spool need them: written whole or not at all, never inherited.
+//
+// Plain functions; any thread may call them.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/result.h"
+
+namespace troupe {
+
+// An open file. Closes it at the end of its life.
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept {
+    if (this != &other) {
+      Close();
+      fd_ = std::exchange(other.fd_, -1);
+    }
+    return *this;
+  }
+  ~Fd() { Close(); }
+
+  int get() const { return fd_; }
+  bool open() const { return fd_ >= 0; }
+  void Close();
+
+ private:
+  int fd_ = -1;
+};
+
+// "cannot write /a/b: No space left on device"; the code follows the number. `what` is a verb.
+Error SystemError(std::string_view what, const std::filesystem::path& path, int error_number);
+
+// Fails with Invalid if the file holds more than `bytes_max` or is not a regular file. A named pipe
+// does not make it wait.
+Result<std::string> ReadWholeFile(const std::filesystem::path& path, std::size_t bytes_max);
+
+// Writes all of it or says why not. Sets errno.
+bool WriteAll(int fd, std::string_view bytes);
+
+// Through a temporary file beside it, mode 0600, and a rename. `durable`: with all the fsync it
+// takes to be found after the machine has lost its power.
+Status WriteWholeFile(const std::filesystem::path& path, std::string_view text, bool durable);
+
+// Makes one directory of mode 0700; one that exists is left as it is.
+Status MakePrivateDirectory(const std::filesystem::path& path);
+
+// What was renamed or made in `directory` stays so from here on.
+Status SyncDirectory(const std::filesystem::path& directory);
+
+// Removes it with all it holds, also what its owner has made read-only.
+Status RemoveTree(const std::filesystem::path& path);
+
+}  // namespace troupe

@@ -1,0 +1,39 @@
+// From the order for an attempt to what its process is given: arguments, environment, working
+// directory, standard input and private files.
+//
+// The private files are in `private/` of the attempt's directory, 0600 and 0700; the caller removes
+// it at the end. The home directory of agents, `home/` beside the attempts' directories, stays.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "base/attempt.h"
+#include "base/failure.h"
+#include "base/time.h"
+#include "worker/attendant/process_tree.h"
+
+namespace troupe {
+
+// The longest single argument that Linux hands to a program.
+inline constexpr std::size_t kArgumentBytesMax = 131'071;
+
+struct Preparation {
+  Launch launch = {};
+  // Set: it cannot be started, for this reason.
+  std::optional<FailureClass> failure = {};
+  std::string message = "";
+};
+
+// `directory`: the attempt's, absolute. `started`: what the deadline counts from.
+Preparation PrepareLaunch(const AttemptSpec& spec, const std::filesystem::path& directory,
+                          Instant started);
+
+// Where the process may write its result.
+std::filesystem::path ResultFile(const std::filesystem::path& directory);
+
+// `path` as the spec means it: relative to its run directory.
+std::filesystem::path InRunDirectory(const AttemptSpec& spec, const std::string& path);
+
+}  // namespace troupe
