@@ -225,7 +225,9 @@ std::filesystem::path ResultFile(const std::filesystem::path& directory) {
 }
 
 std::filesystem::path InRunDirectory(const AttemptSpec& spec, const std::string& path) {
-  return (std::filesystem::path(spec.run_dir) / path).lexically_normal();
+  const std::filesystem::path whole = (std::filesystem::path(spec.run_dir) / path);
+  const std::filesystem::path normal = whole.lexically_normal();
+  return normal.has_filename() ? normal : normal.parent_path();
 }
 
 Preparation PrepareLaunch(const AttemptSpec& spec, const std::filesystem::path& directory,
