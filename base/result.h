@@ -40,7 +40,7 @@ class [[nodiscard]] Result {
   explicit operator bool() const { return has_value(); }
   const T& operator*() const& { return value(); }
   T& operator*() & { return value(); }
-  T&& operator*() && { return std::move(value()); }
+  T operator*() && { return std::move(value()); }  // By value: safe in a range-for.
   const T* operator->() const { return &value(); }
   T* operator->() { return &value(); }
   const T& value() const {

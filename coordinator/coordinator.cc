@@ -5,6 +5,11 @@
 #include <algorithm>
 
 namespace troupe {
+namespace {
+
+constexpr std::size_t kIdsMax = 10'000;  // In one message.
+
+}  // namespace
 
 const LiveRun* Coordinator::Find(RunId run) const {
   const auto it = runs_.find(run);
@@ -221,7 +226,11 @@ void Coordinator::EndTurn(Instant now, Effects& effects) {
   for (auto& [id, run] : runs_) run.Place(turn);
   for (auto& [id, run] : runs_) run.SaveChanges(turn);
   for (auto& [peer, ids] : committed_) {
-    effects.send.push_back({peer, Committed{std::move(ids)}});
+    for (std::size_t first = 0; first < ids.size(); first += kIdsMax) {
+      const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(first);
+      const auto count = static_cast<std::ptrdiff_t>(std::min(kIdsMax, ids.size() - first));
+      effects.send.push_back({peer, Committed{{begin, begin + count}}});
+    }
   }
   committed_.clear();
   for (auto& [name, worker] : pool_.all()) {

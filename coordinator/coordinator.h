@@ -31,7 +31,7 @@ class Coordinator {
  public:
   // `next_run`: the number of the next run that is submitted.
   Coordinator(CoordinatorOptions options, RunId next_run)
-      : options_(options), next_run_(next_run), random_(options.seed) {}
+      : options_(options), next_run_(next_run), random_(options.seed), sessions_(random_.Next()) {}
 
   // A run from the store goes on. `dormant`: it takes the outcomes of what still runs and starts
   // nothing.
@@ -62,7 +62,7 @@ class Coordinator {
   WorkerPool pool_;
   std::map<RunId, LiveRun> runs_;
   std::map<std::string, std::vector<AttemptId>> committed_;  // By peer: to acknowledge this turn.
-  std::uint64_t sessions_ = 0;
+  std::uint64_t sessions_;  // Drawn at start: not those of a predecessor.
 };
 
 }  // namespace troupe

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <fstream>
 #include <map>
 #include <random>
@@ -30,6 +31,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr Duration kWaitMax = std::chrono::minutes(1);
+constexpr std::size_t kUnsaidMax = 1'000;
 constexpr Duration kLookAgain = std::chrono::milliseconds(20);
 
 // An attempt under an attendant: `pidfd` becomes readable when the attendant ends. -1: its pid was
@@ -75,6 +77,8 @@ class WorkerDaemon {
   void StopAttempt(const AttemptId& id);
   void Watch(const AttemptId& id, pid_t pid, bool child);
   void LookAt(const AttemptId& id);
+  void Send(const ToCoordinator& message);
+  void Flush();
   void Fail(const AttemptSpec& spec, FailureClass failure, const std::string& message);
 
   const WorkerDaemonOptions& options_;
@@ -84,6 +88,7 @@ class WorkerDaemon {
   Clock clock_;
   std::map<AttemptId, Watched> watched_;
   Instant wake_at_ = kNever;
+  std::deque<std::string> unsaid_;  // While there is no connection. The core repeats what matters.
 };
 
 void WorkerDaemon::Watch(const AttemptId& id, pid_t pid, bool child) {
@@ -222,9 +227,22 @@ void WorkerDaemon::CarryOut(WorkerEffects& effects) {
   if (!after.mimic.empty()) core_.EndTurn(clock_.Now(), after);
   for (WorkerEffects* e : {&effects, &after}) {
     for (const AttemptId& id : e->forget) (void)ForgetAttempt(options_.spool, id);
-    for (const ToCoordinator& message : e->send) (void)endpoint_.Send(Encode(message));
+    for (const ToCoordinator& message : e->send) Send(message);
   }
+  Flush();
   wake_at_ = after.wake_at;
+}
+
+// A hello begins anew: what was not said before it needs no saying.
+void WorkerDaemon::Send(const ToCoordinator& message) {
+  if (std::holds_alternative<Hello>(message)) unsaid_.clear();
+  if (unsaid_.size() < kUnsaidMax) unsaid_.push_back(Encode(message));
+}
+
+void WorkerDaemon::Flush() {
+  while (!unsaid_.empty() && endpoint_.Send(unsaid_.front()) == SendResult::Sent) {
+    unsaid_.pop_front();
+  }
 }
 
 Status WorkerDaemon::Run() {
@@ -232,7 +250,9 @@ Status WorkerDaemon::Run() {
   for (;;) {
     std::vector<WaitFd> fds = {{signals_}, {options_.lifeline < 0 ? signals_ : options_.lifeline}};
     std::vector<AttemptId> ids;
+    Flush();
     Instant wake_at = wake_at_;
+    if (!unsaid_.empty()) wake_at = std::min(wake_at, clock_.Now() + kLookAgain);
     for (const auto& [id, watched] : watched_) {
       if (watched.pidfd < 0) wake_at = std::min(wake_at, clock_.Now() + kLookAgain);
       fds.push_back({watched.pidfd < 0 ? signals_ : watched.pidfd});

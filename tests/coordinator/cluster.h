@@ -86,7 +86,9 @@ class Cluster {
     coordinator_.reset();
     effects_ = {};
     to_coordinator_.clear();
-    for (auto& [name, worker] : workers_) worker.inbox.clear();
+    for (auto& [name, worker] : workers_) {
+      if (random_.Next() % 2 == 0) worker.inbox.clear();  // Else it was on its way already.
+    }
     StartCoordinator();
   }
 

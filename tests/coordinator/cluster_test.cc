@@ -123,6 +123,24 @@ TEST(Cluster, LostMessagesLoseNothing) {
   }
 }
 
+// Nothing but the network fails: every loss must be noticed by the heartbeats' counts.
+TEST(Cluster, LostMessagesAreNoticedWithoutAnyRestart) {
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    const auto plan = RandomPlan(seed);
+    Cluster cluster(plan, seed, 1 + seed % 3, 1 + seed % 4, {.message_loss = 0.1});
+    CheckOrder(cluster, *plan);
+    cluster.Submit();
+
+    ASSERT_TRUE(cluster.RunToEnd(std::chrono::hours(1))) << "seed " << seed;
+
+    CheckEnd(cluster, *plan, seed);
+    for (std::uint32_t i = 0; i < plan->tasks.size(); ++i) {
+      EXPECT_LE(cluster.successes().at(i), 1u + cluster.Task(i).losses)
+          << plan->tasks[i].id << " seed " << seed;
+    }
+  }
+}
+
 TEST(Cluster, LostMachinesAreReplacedAndUseNoRetries) {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     const auto plan = RandomPlan(seed);

@@ -1,0 +1,332 @@
+#include "protocol/codec.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <msgpack.hpp>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace troupe {
+namespace {
+
+// What msgpack::packer writes to.
+struct StringBuffer {
+  std::string bytes;
+  void write(const char* data, std::size_t size) { bytes.append(data, size); }
+};
+using Writer = msgpack::packer<StringBuffer>;
+
+// Sizes above these are refused before anything is allocated.
+constexpr std::uint32_t kItemsMax = 65'536;
+constexpr std::uint32_t kDepthMax = 8;
+
+// --- the fields of each struct, in the order of the wire; only ever appended ---
+
+template <class F, class T>
+concept Is = std::is_same_v<std::remove_const_t<F>, T>;
+
+template <Is<AttemptId> S>
+auto Fields(S& s) {
+  return std::tie(s.run.value, s.subject, s.index, s.number);
+}
+template <Is<OutputLimits> S>
+auto Fields(S& s) {
+  return std::tie(s.stdout_bytes, s.stderr_bytes, s.combined_bytes, s.truncation);
+}
+template <Is<ClaudeOptions> S>
+auto Fields(S& s) {
+  return std::tie(s.system_prompt, s.permission_mode, s.tools, s.disallowed_tools,
+                  s.allowed_directories, s.max_turns);
+}
+template <Is<MockOptions> S>
+auto Fields(S& s) {
+  return std::tie(s.fail, s.retry_after, s.sleep, s.output, s.result_json);
+}
+template <Is<AttemptSpec> S>
+auto Fields(S& s) {
+  return std::tie(s.id, s.token, s.kind, s.task, s.agent, s.model, s.shell, s.argv,
+                  s.script_content, s.script_file, s.pass_env, s.env, s.run_dir, s.working_dir,
+                  s.create_working_dir, s.prompt_mode, s.result_mode, s.prompt, s.inputs_json,
+                  s.capture_stdout, s.capture_stderr, s.output_path, s.timeout, s.silence, s.limits,
+                  s.claude, s.mock);
+}
+template <Is<Usage> S>
+auto Fields(S& s) {
+  return std::tie(s.input_tokens, s.output_tokens, s.cost_usd);
+}
+template <Is<AttemptOutcome> S>
+auto Fields(S& s) {
+  return std::tie(s.id, s.failure, s.message, s.output, s.error_output, s.result_json, s.started,
+                  s.ended, s.exit_code, s.signal, s.retry_after, s.usage, s.session, s.denied_tools,
+                  s.never_started);
+}
+template <Is<Started::Item> S>
+auto Fields(S& s) {
+  return std::tie(s.id, s.at);
+}
+template <Is<Hello> S>
+auto Fields(S& s) {
+  return std::tie(s.protocol_min, s.protocol_max, s.worker, s.incarnation, s.slots, s.labels,
+                  s.providers, s.holding, s.spool);
+}
+template <Is<Heartbeat> S>
+auto Fields(S& s) {
+  return std::tie(s.session, s.seen);
+}
+template <Is<Started> S>
+auto Fields(S& s) {
+  return std::tie(s.items);
+}
+template <Is<Finished> S>
+auto Fields(S& s) {
+  return std::tie(s.outcomes);
+}
+template <Is<Goodbye> S>
+auto Fields(S&) {
+  return std::tie();
+}
+template <Is<ClientCommand> S>
+auto Fields(S& s) {
+  return std::tie(s.request, s.kind, s.run.value);
+}
+template <Is<Welcome> S>
+auto Fields(S& s) {
+  return std::tie(s.protocol, s.session, s.lease, s.heartbeat);
+}
+template <Is<Dispatch> S>
+auto Fields(S& s) {
+  return std::tie(s.session, s.specs);
+}
+template <Is<Stop> S>
+auto Fields(S& s) {
+  return std::tie(s.ids, s.discard);
+}
+template <Is<Committed> S>
+auto Fields(S& s) {
+  return std::tie(s.ids);
+}
+template <Is<UnknownWorker> S>
+auto Fields(S&) {
+  return std::tie();
+}
+template <Is<Refused> S>
+auto Fields(S& s) {
+  return std::tie(s.message);
+}
+template <Is<ClientReply> S>
+auto Fields(S& s) {
+  return std::tie(s.request, s.error);
+}
+
+template <class T>
+concept HasFields = requires(T& t) {
+  Fields(t);
+};
+
+// The largest enumerator of each enum on the wire.
+constexpr int Last(Subject) { return 1; }
+constexpr int Last(RunnerKind) { return kRunnerKindCount - 1; }
+constexpr int Last(PromptMode) { return 3; }
+constexpr int Last(ResultMode) { return 3; }
+constexpr int Last(Truncation) { return 2; }
+constexpr int Last(FailureClass) { return kFailureClassCount - 1; }
+constexpr int Last(CommandKind) { return 3; }
+
+// --- writing ---
+
+void Write(Writer& out, bool v) { out.pack(v); }
+void Write(Writer& out, double v) { out.pack(v); }
+void Write(Writer& out, const std::string& v) {
+  out.pack_str(static_cast<std::uint32_t>(v.size()));
+  out.pack_str_body(v.data(), static_cast<std::uint32_t>(v.size()));
+}
+void Write(Writer& out, Duration v) { out.pack(std::int64_t{v.count()}); }
+void Write(Writer& out, Instant v) { Write(out, v.time_since_epoch()); }
+template <class T>
+requires std::is_integral_v<T> || std::is_enum_v<T>
+void Write(Writer& out, T v) {
+  if constexpr (std::is_enum_v<T>) {
+    out.pack(static_cast<std::uint32_t>(v));
+  } else {
+    out.pack(v);
+  }
+}
+template <class T>
+void Write(Writer& out, const std::optional<T>& v);
+template <class A, class B>
+void Write(Writer& out, const std::pair<A, B>& v);
+template <class T>
+void Write(Writer& out, const std::vector<T>& v);
+template <HasFields T>
+void Write(Writer& out, const T& v) {
+  std::apply(
+      [&](const auto&... field) {
+        out.pack_array(sizeof...(field));
+        (Write(out, field), ...);
+      },
+      Fields(v));
+}
+template <class T>
+void Write(Writer& out, const std::optional<T>& v) {
+  if (v) {
+    Write(out, *v);
+  } else {
+    out.pack_nil();
+  }
+}
+template <class A, class B>
+void Write(Writer& out, const std::pair<A, B>& v) {
+  out.pack_array(2);
+  Write(out, v.first);
+  Write(out, v.second);
+}
+template <class T>
+void Write(Writer& out, const std::vector<T>& v) {
+  out.pack_array(static_cast<std::uint32_t>(v.size()));
+  for (const T& item : v) Write(out, item);
+}
+
+// --- reading; throws msgpack::type_error for what does not fit ---
+
+void Read(const msgpack::object& in, bool& v) { v = in.as<bool>(); }
+void Read(const msgpack::object& in, double& v) { v = in.as<double>(); }
+void Read(const msgpack::object& in, std::string& v) {
+  if (in.type != msgpack::type::STR) throw msgpack::type_error();
+  v.assign(in.via.str.ptr, in.via.str.size);
+}
+void Read(const msgpack::object& in, Duration& v) { v = Duration(in.as<std::int64_t>()); }
+void Read(const msgpack::object& in, Instant& v) { v = Instant(Duration(in.as<std::int64_t>())); }
+template <class T>
+requires std::is_integral_v<T> || std::is_enum_v<T>
+void Read(const msgpack::object& in, T& v) {
+  if constexpr (std::is_enum_v<T>) {
+    const auto number = in.as<std::uint32_t>();
+    if (number > static_cast<std::uint32_t>(Last(T{}))) throw msgpack::type_error();
+    v = static_cast<T>(number);
+  } else {
+    v = in.as<T>();
+  }
+}
+template <class T>
+void Read(const msgpack::object& in, std::optional<T>& v);
+template <class A, class B>
+void Read(const msgpack::object& in, std::pair<A, B>& v);
+template <class T>
+void Read(const msgpack::object& in, std::vector<T>& v);
+
+const msgpack::object_array& ArrayOf(const msgpack::object& in) {
+  if (in.type != msgpack::type::ARRAY) throw msgpack::type_error();
+  return in.via.array;
+}
+// Missing fields at the end keep their defaults, extra ones are ignored.
+template <HasFields T>
+void Read(const msgpack::object& in, T& v) {
+  const msgpack::object_array& array = ArrayOf(in);
+  std::uint32_t next = 0;
+  std::apply(
+      [&](auto&... field) {
+        (
+            [&](auto& f) {
+              if (next < array.size) Read(array.ptr[next++], f);
+            }(field),
+            ...);
+      },
+      Fields(v));
+}
+template <class T>
+void Read(const msgpack::object& in, std::optional<T>& v) {
+  if (in.is_nil()) {
+    v.reset();
+  } else {
+    Read(in, v.emplace());
+  }
+}
+template <class A, class B>
+void Read(const msgpack::object& in, std::pair<A, B>& v) {
+  const msgpack::object_array& array = ArrayOf(in);
+  if (array.size != 2) throw msgpack::type_error();
+  Read(array.ptr[0], v.first);
+  Read(array.ptr[1], v.second);
+}
+template <class T>
+void Read(const msgpack::object& in, std::vector<T>& v) {
+  const msgpack::object_array& array = ArrayOf(in);
+  v.clear();
+  v.resize(array.size);
+  for (std::uint32_t i = 0; i < array.size; ++i) Read(array.ptr[i], v[i]);
+}
+
+// --- frames: [version, type, fields] ---
+
+template <class Variant>
+std::string EncodeAny(const Variant& message) {
+  StringBuffer buffer;
+  Writer out(buffer);
+  out.pack_array(3);
+  out.pack(kProtocolMax);
+  out.pack(static_cast<std::uint32_t>(message.index()));
+  std::visit([&](const auto& m) { Write(out, m); }, message);
+  return std::move(buffer.bytes);
+}
+
+template <class Variant, std::size_t I = 0>
+Variant ReadAlternative(std::uint32_t type, const msgpack::object& fields) {
+  if constexpr (I == std::variant_size_v<Variant>) {
+    throw msgpack::type_error();
+  } else {
+    if (type != I) return ReadAlternative<Variant, I + 1>(type, fields);
+    std::variant_alternative_t<I, Variant> message;
+    Read(fields, message);
+    return message;
+  }
+}
+
+template <class Variant>
+Result<Variant> DecodeAny(std::string_view frame) {
+  const auto bad = [](std::string why) { return Error{ErrorCode::Invalid, std::move(why)}; };
+  if (frame.size() > kFrameBytesMax) {
+    return bad(fmt::format("a frame has {} bytes; the limit is {}", frame.size(), kFrameBytesMax));
+  }
+  const auto bytes_max = static_cast<std::uint32_t>(frame.size());
+  const std::uint32_t items_max = std::min(kItemsMax, bytes_max);
+  const msgpack::unpack_limit limit(items_max, 0, bytes_max, 0, 0, kDepthMax);
+  try {
+    std::size_t end = 0;
+    const msgpack::object_handle handle =
+        msgpack::unpack(frame.data(), frame.size(), end, nullptr, nullptr, limit);
+    if (end != frame.size()) return bad("a frame has bytes after its message");
+    const msgpack::object_array& array = ArrayOf(handle.get());
+    if (array.size < 3) return bad("a frame is not [version, type, fields]");
+    std::uint32_t version = 0;
+    Read(array.ptr[0], version);
+    if (version < kProtocolMin || version > kProtocolMax) {
+      return bad(fmt::format("a frame has protocol version {}; this side speaks {} to {}", version,
+                             kProtocolMin, kProtocolMax));
+    }
+    std::uint32_t type = 0;
+    Read(array.ptr[1], type);
+    return ReadAlternative<Variant>(type, array.ptr[2]);
+  } catch (const std::exception& error) {
+    return bad(fmt::format("a frame cannot be read: {}", error.what()));
+  }
+}
+
+}  // namespace
+
+std::string Encode(const ToCoordinator& message) { return EncodeAny(message); }
+std::string Encode(const FromCoordinator& message) { return EncodeAny(message); }
+Result<ToCoordinator> DecodeToCoordinator(std::string_view frame) {
+  return DecodeAny<ToCoordinator>(frame);
+}
+Result<FromCoordinator> DecodeFromCoordinator(std::string_view frame) {
+  return DecodeAny<FromCoordinator>(frame);
+}
+
+}  // namespace troupe

@@ -1,0 +1,314 @@
+#include "storage/record_codec.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <bit>
+#include <concepts>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace troupe {
+namespace {
+
+// --- the fields of each record, in the order of the bytes; only ever appended ---
+
+template <class F, class T>
+concept Is = std::is_same_v<std::remove_const_t<F>, T>;
+
+template <Is<AttemptId> S>
+auto Fields(S& s) {
+  return std::tie(s.run.value, s.subject, s.index, s.number);
+}
+template <Is<Usage> S>
+auto Fields(S& s) {
+  return std::tie(s.input_tokens, s.output_tokens, s.cost_usd);
+}
+template <Is<AttemptOutcome> S>
+auto Fields(S& s) {
+  return std::tie(s.id, s.failure, s.message, s.output, s.error_output, s.result_json, s.started,
+                  s.ended, s.exit_code, s.signal, s.retry_after, s.usage, s.session, s.denied_tools,
+                  s.never_started);
+}
+template <Is<RunRecord> S>
+auto Fields(S& s) {
+  return std::tie(s.id.value, s.workflow_name, s.workflow_version, s.file, s.chosen_workflow,
+                  s.run_dir, s.inputs_json, s.key, s.state, s.phase, s.round, s.aborting,
+                  s.cancelling, s.created, s.started, s.ended, s.retries_used, s.failures,
+                  s.first_failure, s.first_failure_stage, s.tasks, s.settled, s.slots,
+                  s.outputs_json);
+}
+template <Is<WorkflowTextRecord> S>
+auto Fields(S& s) {
+  return std::tie(s.run.value, s.text);
+}
+template <Is<TaskRecord> S>
+auto Fields(S& s) {
+  return std::tie(s.run.value, s.task.value, s.state, s.attempts, s.step, s.step_attempts,
+                  s.step_failures, s.losses, s.lost_attempts, s.rate_limits, s.rate_limit_waited,
+                  s.unfit_workers, s.failed_workers, s.due, s.ready_since, s.worker,
+                  s.first_started, s.attempt_started, s.ended, s.failure, s.message, s.dead_letter,
+                  s.fingerprint);
+}
+template <Is<AttemptRecord> S>
+auto Fields(S& s) {
+  return std::tie(s.outcome, s.worker, s.agent, s.dispatched, s.accepted);
+}
+template <Is<HookRecord> S>
+auto Fields(S& s) {
+  return std::tie(s.run.value, s.execution, s.list, s.index, s.stage, s.round, s.state, s.attempts,
+                  s.losses, s.command, s.description, s.worker, s.ready_since, s.started, s.ended,
+                  s.exit_code, s.message, s.output, s.error_output);
+}
+
+template <class T>
+concept HasFields = requires(T& t) {
+  Fields(t);
+};
+
+// The largest enumerator of each enum in the store.
+constexpr unsigned Last(Subject) { return 1; }
+constexpr unsigned Last(FailureClass) { return kFailureClassCount - 1; }
+constexpr unsigned Last(RunState) { return 4; }
+constexpr unsigned Last(RunPhase) { return 4; }
+constexpr unsigned Last(TaskState) { return 8; }
+constexpr unsigned Last(HookState) { return 4; }
+
+// --- writing ---
+
+void PutVarint(std::string& out, std::uint64_t v) {
+  while (v >= 0x80) {
+    out.push_back(static_cast<char>(v | 0x80));
+    v >>= 7;
+  }
+  out.push_back(static_cast<char>(v));
+}
+// Small negative numbers stay small.
+std::uint64_t ZigZag(std::int64_t v) {
+  return (static_cast<std::uint64_t>(v) << 1) ^ static_cast<std::uint64_t>(v >> 63);
+}
+std::int64_t UnZigZag(std::uint64_t v) {
+  return static_cast<std::int64_t>((v >> 1) ^ (~(v & 1) + 1));
+}
+
+template <std::unsigned_integral T>
+void Put(std::string& out, T v) {
+  PutVarint(out, v);
+}
+template <std::signed_integral T>
+void Put(std::string& out, T v) {
+  PutVarint(out, ZigZag(v));
+}
+template <class T>
+requires std::is_enum_v<T>
+void Put(std::string& out, T v) { PutVarint(out, static_cast<std::uint64_t>(v)); }
+void Put(std::string& out, double v) { PutVarint(out, std::bit_cast<std::uint64_t>(v)); }
+void Put(std::string& out, Duration v) { Put(out, std::int64_t{v.count()}); }
+void Put(std::string& out, Instant v) { Put(out, v.time_since_epoch()); }
+void Put(std::string& out, const std::string& v) {
+  PutVarint(out, v.size());
+  out += v;
+}
+template <HasFields T>
+void Put(std::string& out, const T& v);
+template <class T>
+void Put(std::string& out, const std::optional<T>& v) {
+  Put(out, v.has_value());
+  if (v) Put(out, *v);
+}
+template <class T>
+void Put(std::string& out, const std::vector<T>& v) {
+  PutVarint(out, v.size());
+  for (const T& item : v) Put(out, item);
+}
+template <HasFields T>
+void PutFields(std::string& out, const T& v) {
+  std::apply([&](const auto&... field) { (Put(out, field), ...); }, Fields(v));
+}
+// A record within a record has its length in front, so that it can grow.
+template <HasFields T>
+void Put(std::string& out, const T& v) {
+  std::string inner;
+  PutFields(inner, v);
+  Put(out, inner);
+}
+
+// --- reading ---
+
+class Reader {
+ public:
+  explicit Reader(std::string_view bytes) : rest_(bytes) {}
+
+  bool ok() const { return ok_; }
+  bool at_end() const { return rest_.empty(); }
+
+  std::uint64_t Varint() {
+    std::uint64_t v = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+      if (rest_.empty()) return Fail();
+      const auto byte = static_cast<std::uint8_t>(rest_.front());
+      rest_.remove_prefix(1);
+      v |= static_cast<std::uint64_t>(byte & 0x7F) << shift;
+      if (byte < 0x80) return v;
+    }
+    return Fail();
+  }
+
+  template <std::unsigned_integral T>
+  void Get(T& v) {
+    const std::uint64_t number = Varint();
+    v = static_cast<T>(number);
+    if (v != number) Fail();
+  }
+  template <std::signed_integral T>
+  void Get(T& v) {
+    const std::int64_t number = UnZigZag(Varint());
+    v = static_cast<T>(number);
+    if (v != number) Fail();
+  }
+  template <class T>
+  requires std::is_enum_v<T>
+  void Get(T& v) {
+    const std::uint64_t number = Varint();
+    if (number > Last(T{})) {
+      Fail();
+      return;
+    }
+    v = static_cast<T>(number);
+  }
+  void Get(double& v) { v = std::bit_cast<double>(Varint()); }
+  void Get(Duration& v) { v = Duration(UnZigZag(Varint())); }
+  void Get(Instant& v) { v = Instant(Duration(UnZigZag(Varint()))); }
+  void Get(std::string& v) { v = Bytes(); }
+  template <class T>
+  void Get(std::optional<T>& v) {
+    bool there = false;
+    Get(there);
+    v.reset();
+    if (there) Get(v.emplace());
+  }
+  template <class T>
+  void Get(std::vector<T>& v) {
+    const std::uint64_t count = Varint();
+    v.clear();
+    if (count > rest_.size()) {  // Each item has at least a byte.
+      Fail();
+      return;
+    }
+    v.reserve(count);
+    for (std::uint64_t i = 0; i < count && ok_; ++i) Get(v.emplace_back());
+  }
+  template <HasFields T>
+  void Get(T& v) {
+    Reader inner(Bytes());
+    inner.GetFields(v);
+    ok_ = ok_ && inner.ok();
+  }
+  // Fields that are missing at the end keep their defaults.
+  template <HasFields T>
+  void GetFields(T& v) {
+    std::apply([&](auto&... field) { ((at_end() ? void() : Get(field)), ...); }, Fields(v));
+  }
+
+ private:
+  std::uint64_t Fail() {
+    ok_ = false;
+    rest_ = {};
+    return 0;
+  }
+  std::string_view Bytes() {
+    const std::uint64_t size = Varint();
+    if (size > rest_.size()) {
+      Fail();
+      return {};
+    }
+    const std::string_view bytes = rest_.substr(0, size);
+    rest_.remove_prefix(size);
+    return bytes;
+  }
+
+  std::string_view rest_;
+  bool ok_ = true;
+};
+
+constexpr std::array<std::uint32_t, 256> MakeCrcTable() {
+  std::array<std::uint32_t, 256> table{};
+  for (std::uint32_t i = 0; i < 256; ++i) {
+    std::uint32_t crc = i;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82F63B78u : 0u);
+    table[i] = crc;
+  }
+  return table;
+}
+
+constexpr std::size_t kHeader = 5;
+
+template <class Record>
+std::string EncodeAny(const Record& record) {
+  std::string bytes(kHeader, '\0');
+  PutFields(bytes, record);
+  const std::uint32_t crc = Crc32c(std::string_view(bytes).substr(kHeader));
+  bytes[0] = static_cast<char>(kRecordFormat);
+  for (std::size_t i = 0; i < 4; ++i) bytes[1 + i] = static_cast<char>(crc >> (8 * i));
+  return bytes;
+}
+
+template <class Record>
+Status DecodeAny(std::string_view bytes, std::string_view what, Record& record) {
+  const auto corrupt = [&](const char* why) {
+    return Error{ErrorCode::Corrupt, fmt::format("the record of {} is damaged: {}", what, why)};
+  };
+  if (bytes.size() < kHeader) return corrupt("it is too short");
+  if (const auto format = static_cast<std::uint8_t>(bytes[0]); format != kRecordFormat) {
+    return Error{ErrorCode::TooNew,
+                 fmt::format("{} was written by a newer troupe (format {}); this one reads up to "
+                             "format {}. Upgrade troupe, or use another --state-dir",
+                             what, format, kRecordFormat)};
+  }
+  std::uint32_t crc = 0;
+  for (std::size_t i = 0; i < 4; ++i) {
+    crc |= static_cast<std::uint32_t>(static_cast<std::uint8_t>(bytes[1 + i])) << (8 * i);
+  }
+  bytes.remove_prefix(kHeader);
+  if (Crc32c(bytes) != crc) return corrupt("its checksum does not fit");
+  Reader reader(bytes);
+  reader.GetFields(record);
+  if (!reader.ok()) return corrupt("a field cannot be read");
+  return {};
+}
+
+}  // namespace
+
+std::uint32_t Crc32c(std::string_view bytes) {
+  static constexpr std::array<std::uint32_t, 256> kTable = MakeCrcTable();
+  std::uint32_t crc = 0xFFFF'FFFFu;
+  for (char c : bytes) crc = (crc >> 8) ^ kTable[(crc ^ static_cast<std::uint8_t>(c)) & 0xFF];
+  return ~crc;
+}
+
+std::string EncodeRecord(const RunRecord& record) { return EncodeAny(record); }
+std::string EncodeRecord(const WorkflowTextRecord& record) { return EncodeAny(record); }
+std::string EncodeRecord(const TaskRecord& record) { return EncodeAny(record); }
+std::string EncodeRecord(const AttemptRecord& record) { return EncodeAny(record); }
+std::string EncodeRecord(const HookRecord& record) { return EncodeAny(record); }
+
+Status DecodeRecord(std::string_view bytes, std::string_view what, RunRecord& record) {
+  return DecodeAny(bytes, what, record);
+}
+Status DecodeRecord(std::string_view bytes, std::string_view what, WorkflowTextRecord& record) {
+  return DecodeAny(bytes, what, record);
+}
+Status DecodeRecord(std::string_view bytes, std::string_view what, TaskRecord& record) {
+  return DecodeAny(bytes, what, record);
+}
+Status DecodeRecord(std::string_view bytes, std::string_view what, AttemptRecord& record) {
+  return DecodeAny(bytes, what, record);
+}
+Status DecodeRecord(std::string_view bytes, std::string_view what, HookRecord& record) {
+  return DecodeAny(bytes, what, record);
+}
+
+}  // namespace troupe

@@ -1,0 +1,36 @@
+// Record ↔ bytes: [format version, one byte][CRC-32C of the rest][fields].
+//
+// Numbers are varints, strings have their length in front. Within a format version fields are only
+// ever appended: missing ones at the end keep their defaults. Small and fast, because a task is
+// written two or three times in its life.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "storage/records.h"
+
+namespace troupe {
+
+inline constexpr std::uint8_t kRecordFormat = 1;
+
+std::string EncodeRecord(const RunRecord& record);
+std::string EncodeRecord(const WorkflowTextRecord& record);
+std::string EncodeRecord(const TaskRecord& record);
+std::string EncodeRecord(const AttemptRecord& record);
+std::string EncodeRecord(const HookRecord& record);
+
+// Corrupt: the checksum or a field does not fit. TooNew: another format version. `what` names the
+// record in the message: "task 3 of run 7".
+Status DecodeRecord(std::string_view bytes, std::string_view what, RunRecord& record);
+Status DecodeRecord(std::string_view bytes, std::string_view what, WorkflowTextRecord& record);
+Status DecodeRecord(std::string_view bytes, std::string_view what, TaskRecord& record);
+Status DecodeRecord(std::string_view bytes, std::string_view what, AttemptRecord& record);
+Status DecodeRecord(std::string_view bytes, std::string_view what, HookRecord& record);
+
+// CRC-32C (Castagnoli, reflected, as in RFC 3720).
+std::uint32_t Crc32c(std::string_view bytes);
+
+}  // namespace troupe

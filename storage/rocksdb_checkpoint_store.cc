@@ -1,0 +1,303 @@
+#include "storage/rocksdb_checkpoint_store.h"
+
+#include <fmt/format.h>
+#include <rocksdb/convenience.h>
+#include <rocksdb/db.h>
+#include <rocksdb/options.h>
+#include <rocksdb/write_batch.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cstdlib>
+#include <string>
+#include <utility>
+
+#include "storage/record_codec.h"
+
+namespace troupe {
+namespace {
+
+namespace fs = std::filesystem;
+namespace rdb = rocksdb;
+
+// The format of the whole store: its families and keys.
+constexpr std::uint8_t kStoreFormat = 1;
+constexpr const char* kFormatKey = "format";
+
+enum Family : std::size_t { kMeta, kRuns, kTexts, kTasks, kAttempts, kHooks };
+constexpr std::array<const char*, 6> kFamilyNames = {"default", "runs",     "texts",
+                                                     "tasks",   "attempts", "hooks"};
+
+void PutBig(std::string& key, std::uint64_t number, unsigned bytes) {
+  for (unsigned i = bytes; i-- > 0;) key.push_back(static_cast<char>(number >> (8 * i)));
+}
+std::string KeyOf(RunId run) {
+  std::string key;
+  PutBig(key, run.value, 8);
+  return key;
+}
+std::string KeyOf(RunId run, std::uint32_t number) {
+  std::string key = KeyOf(run);
+  PutBig(key, number, 4);
+  return key;
+}
+std::string KeyOf(RunId run, Subject subject, std::uint32_t index) {
+  std::string key = KeyOf(run);
+  key.push_back(static_cast<char>(subject));
+  PutBig(key, index, 4);
+  return key;
+}
+std::string KeyOf(const AttemptId& id) {
+  std::string key = KeyOf(id.run, id.subject, id.index);
+  PutBig(key, id.number, 4);
+  return key;
+}
+
+rdb::Options MakeOptions() {
+  rdb::Options options;
+  options.create_if_missing = true;
+  options.create_missing_column_families = true;
+  options.wal_recovery_mode = rdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  options.compression = rdb::kLZ4Compression;
+  options.write_buffer_size = 32u << 20;
+  options.max_total_wal_size = 128u << 20;
+  options.max_background_jobs = 2;
+  options.max_open_files = 512;
+  options.keep_log_file_num = 3;
+  options.max_log_file_size = 4u << 20;
+  options.info_log_level = rdb::WARN_LEVEL;
+  options.bytes_per_sync = 1u << 20;
+  options.stats_dump_period_sec = 0;
+  options.max_bgerror_resume_count = 0;
+  return options;
+}
+
+Error FromRocks(const rdb::Status& status, const std::string& doing) {
+  if (status.IsNoSpace() || status.subcode() == rdb::Status::SubCode::kNoSpace) {
+    return {ErrorCode::Full, fmt::format("{}: the disk is full; make room and resume", doing)};
+  }
+  if (status.IsCorruption()) {
+    return {ErrorCode::Corrupt,
+            fmt::format("{}: the store is damaged ({}). Restore it from a backup, or move it away "
+                        "and begin anew, or give another --state-dir",
+                        doing, status.ToString())};
+  }
+  if (status.IsIOError() && status.ToString().find("lock") != std::string::npos) {
+    return {ErrorCode::Locked, fmt::format("{}: another process has it open", doing)};
+  }
+  return {ErrorCode::Io, fmt::format("{}: {}", doing, status.ToString())};
+}
+
+Error DamagedRecord(const Error& error) {
+  if (error.code != ErrorCode::Corrupt) return error;
+  return {ErrorCode::Corrupt,
+          fmt::format("{}. Restore the store from a backup, or give another --state-dir",
+                      error.message)};
+}
+
+}  // namespace
+
+struct RocksDbCheckpointStore::State {
+  std::string directory;
+  fs::path scratch;  // A reader's own directory; removed with it.
+  std::unique_ptr<rdb::DB> db;
+  std::vector<rdb::ColumnFamilyHandle*> families;
+
+  ~State() {
+    if (db != nullptr) {
+      rdb::CancelAllBackgroundWork(db.get(), true);
+      for (rdb::ColumnFamilyHandle* family : families) db->DestroyColumnFamilyHandle(family);
+      db->Close();
+      db.reset();
+    }
+    std::error_code error;
+    if (!scratch.empty()) fs::remove_all(scratch, error);
+  }
+
+  // Calls visit(value) for every key that begins with `prefix`, in order; stops when it is false.
+  Status Scan(Family family, const std::string& prefix,
+              const std::function<Result<bool>(std::string_view)>& visit) const {
+    rdb::ReadOptions options;
+    const std::unique_ptr<rdb::Iterator> it(db->NewIterator(options, families[family]));
+    for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {
+      const Result<bool> more = visit(it->value().ToStringView());
+      if (!more) return DamagedRecord(more.error());
+      if (!*more) return {};
+    }
+    if (!it->status().ok()) return FromRocks(it->status(), "cannot read " + directory);
+    return {};
+  }
+
+  template <class Record>
+  Status ReadAll(Family family, const std::string& prefix, const std::string& what,
+                 std::vector<Record>& records) const {
+    return Scan(family, prefix, [&](std::string_view bytes) -> Result<bool> {
+      if (Status read = DecodeRecord(bytes, what, records.emplace_back()); !read) {
+        return read.error();
+      }
+      return true;
+    });
+  }
+
+  Status CheckFormat(bool may_write);
+};
+
+// A store says which format it has; one that is new gets told.
+Status RocksDbCheckpointStore::State::CheckFormat(bool may_write) {
+  std::string format;
+  const rdb::Status read = db->Get({}, families[kMeta], kFormatKey, &format);
+  if (read.IsNotFound() && may_write) {
+    rdb::WriteOptions options;
+    options.sync = true;
+    const rdb::Status written =
+        db->Put(options, families[kMeta], kFormatKey, std::string(1, char{kStoreFormat}));
+    if (!written.ok()) return FromRocks(written, "cannot write " + directory);
+    return {};
+  }
+  if (read.IsNotFound()) return {};
+  if (!read.ok()) return FromRocks(read, "cannot read " + directory);
+  const unsigned number = format.empty() ? 0 : static_cast<std::uint8_t>(format[0]);
+  if (number > kStoreFormat) {
+    return Error{ErrorCode::TooNew,
+                 fmt::format("{} was written by a newer troupe (store format {}); this one reads "
+                             "up to format {}. Upgrade troupe, or give another --state-dir",
+                             directory, number, kStoreFormat)};
+  }
+  return {};
+}
+
+RocksDbCheckpointStore::RocksDbCheckpointStore(std::unique_ptr<State> state)
+    : state_(std::move(state)) {}
+RocksDbCheckpointStore::~RocksDbCheckpointStore() = default;
+
+Result<std::unique_ptr<RocksDbCheckpointStore>> RocksDbCheckpointStore::Open(
+    const fs::path& directory) {
+  const mode_t before = umask(0077);
+  auto state = std::make_unique<State>();
+  state->directory = directory.string();
+  const rdb::Options options = MakeOptions();
+  std::vector<rdb::ColumnFamilyDescriptor> families;
+  for (const char* name : kFamilyNames) families.emplace_back(name, options);
+  rdb::DB* db = nullptr;
+  const rdb::Status opened =
+      rdb::DB::Open(options, state->directory, families, &state->families, &db);
+  state->db.reset(db);
+  umask(before);
+  if (!opened.ok()) return FromRocks(opened, "cannot open the store in " + state->directory);
+  if (Status format = state->CheckFormat(true); !format) return format.error();
+  return std::unique_ptr<RocksDbCheckpointStore>(new RocksDbCheckpointStore(std::move(state)));
+}
+
+Result<std::unique_ptr<RocksDbCheckpointStore>> RocksDbCheckpointStore::OpenForReading(
+    const fs::path& directory) {
+  std::error_code error;
+  if (!fs::exists(directory / "CURRENT", error)) {
+    return Error{ErrorCode::NotFound, fmt::format("there are no runs in {}: no store is there",
+                                                  directory.parent_path().string())};
+  }
+  auto state = std::make_unique<State>();
+  state->directory = directory.string();
+  std::string scratch = (fs::temp_directory_path(error) / "troupe-read-XXXXXX").string();
+  if (mkdtemp(scratch.data()) == nullptr) {
+    return Error{ErrorCode::Io, fmt::format("cannot make a directory like {}", scratch)};
+  }
+  state->scratch = scratch;
+  rdb::Options options = MakeOptions();
+  options.max_open_files = -1;  // A reader must keep files that the writer deletes.
+  std::vector<rdb::ColumnFamilyDescriptor> families;
+  for (const char* name : kFamilyNames) families.emplace_back(name, options);
+  rdb::DB* db = nullptr;
+  const rdb::Status opened =
+      rdb::DB::OpenAsSecondary(options, state->directory, scratch, families, &state->families, &db);
+  state->db.reset(db);
+  if (!opened.ok()) return FromRocks(opened, "cannot read the store in " + state->directory);
+  if (Status format = state->CheckFormat(false); !format) return format.error();
+  std::unique_ptr<RocksDbCheckpointStore> store(new RocksDbCheckpointStore(std::move(state)));
+  if (Status caught_up = store->CatchUp(); !caught_up) return caught_up.error();
+  return store;
+}
+
+Status RocksDbCheckpointStore::CatchUp() {
+  const rdb::Status caught_up = state_->db->TryCatchUpWithPrimary();
+  if (caught_up.ok()) return {};
+  return FromRocks(caught_up, "cannot read the store in " + state_->directory);
+}
+
+Status RocksDbCheckpointStore::Commit(const Batch& batch) {
+  rdb::WriteBatch writes;
+  const auto family = [&](Family f) { return state_->families[f]; };
+  for (RunId run : batch.deleted_runs) {
+    const std::string begin = KeyOf(run);
+    const std::string end = KeyOf(RunId{run.value + 1});
+    for (Family f : {kRuns, kTexts, kTasks, kAttempts, kHooks}) {
+      writes.DeleteRange(family(f), begin, end);
+    }
+  }
+  // Records of one kind stand together: that is what makes the write fast.
+  for (const RunRecord& r : batch.runs) writes.Put(family(kRuns), KeyOf(r.id), EncodeRecord(r));
+  for (const WorkflowTextRecord& r : batch.texts) {
+    writes.Put(family(kTexts), KeyOf(r.run), EncodeRecord(r));
+  }
+  for (const TaskRecord& r : batch.tasks) {
+    writes.Put(family(kTasks), KeyOf(r.run, r.task.value), EncodeRecord(r));
+  }
+  for (const AttemptRecord& r : batch.attempts) {
+    writes.Put(family(kAttempts), KeyOf(r.outcome.id), EncodeRecord(r));
+  }
+  for (const HookRecord& r : batch.hooks) {
+    writes.Put(family(kHooks), KeyOf(r.run, r.execution), EncodeRecord(r));
+  }
+  rdb::WriteOptions options;
+  options.sync = true;
+  const rdb::Status written = state_->db->Write(options, &writes);
+  if (written.ok()) return {};
+  return FromRocks(written, "cannot write to the store in " + state_->directory);
+}
+
+Result<std::vector<RunRecord>> RocksDbCheckpointStore::Runs() const {
+  std::vector<RunRecord> runs;
+  if (Status read = state_->ReadAll(kRuns, "", "a run", runs); !read) return read.error();
+  return runs;
+}
+
+Result<Checkpoint> RocksDbCheckpointStore::Load(RunId run) const {
+  const std::string name = fmt::format("run {}", run.value);
+  Checkpoint checkpoint;
+  std::string bytes;
+  const rdb::Status found = state_->db->Get({}, state_->families[kRuns], KeyOf(run), &bytes);
+  if (found.IsNotFound()) return Error{ErrorCode::NotFound, "there is no " + name};
+  if (!found.ok()) return FromRocks(found, "cannot read the store in " + state_->directory);
+  if (Status read = DecodeRecord(bytes, name, checkpoint.run); !read) {
+    return DamagedRecord(read.error());
+  }
+  std::vector<WorkflowTextRecord> texts;
+  const std::string prefix = KeyOf(run);
+  for (Status read : {state_->ReadAll(kTexts, prefix, "the workflow of " + name, texts),
+                      state_->ReadAll(kTasks, prefix, "a task of " + name, checkpoint.tasks),
+                      state_->ReadAll(kHooks, prefix, "a hook of " + name, checkpoint.hooks)}) {
+    if (!read) return read.error();
+  }
+  if (!texts.empty()) checkpoint.workflow_text = std::move(texts.front().text);
+  return checkpoint;
+}
+
+Result<std::vector<AttemptRecord>> RocksDbCheckpointStore::Attempts(RunId run, Subject subject,
+                                                                    std::uint32_t index) const {
+  std::vector<AttemptRecord> attempts;
+  const std::string what = fmt::format("an attempt of run {}", run.value);
+  Status read = state_->ReadAll(kAttempts, KeyOf(run, subject, index), what, attempts);
+  if (!read) return read.error();
+  return attempts;
+}
+
+Status RocksDbCheckpointStore::Attempts(
+    RunId run, const std::function<bool(const AttemptRecord&)>& visit) const {
+  const std::string what = fmt::format("an attempt of run {}", run.value);
+  return state_->Scan(kAttempts, KeyOf(run), [&](std::string_view bytes) -> Result<bool> {
+    AttemptRecord record;
+    if (Status read = DecodeRecord(bytes, what, record); !read) return read.error();
+    return visit(record);
+  });
+}
+
+}  // namespace troupe

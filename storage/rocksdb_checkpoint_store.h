@@ -1,0 +1,42 @@
+// The durable store. The only user of RocksDB; a target of its own, linked by no core.
+//
+// One column family per kind of record, keys that only grow within a run (run, then number, big
+// endian), one synced write per batch. Damage in the middle of the log is refused, not forgotten.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "storage/checkpoint_store.h"
+
+namespace troupe {
+
+class RocksDbCheckpointStore final : public CheckpointStore {
+ public:
+  // Creates the store if there is none. Locked if another process has it open for writing, TooNew
+  // if a newer troupe wrote it, Corrupt if it is damaged, Full if the disk is.
+  static Result<std::unique_ptr<RocksDbCheckpointStore>> Open(
+      const std::filesystem::path& directory);
+
+  // What was committed until now, also while another process writes; CatchUp() for what came since.
+  // NotFound if there is no store.
+  static Result<std::unique_ptr<RocksDbCheckpointStore>> OpenForReading(
+      const std::filesystem::path& directory);
+  Status CatchUp();
+
+  ~RocksDbCheckpointStore() override;
+
+  Status Commit(const Batch& batch) override;
+  Result<std::vector<RunRecord>> Runs() const override;
+  Result<Checkpoint> Load(RunId run) const override;
+  Result<std::vector<AttemptRecord>> Attempts(RunId run, Subject subject,
+                                              std::uint32_t index) const override;
+  Status Attempts(RunId run, const std::function<bool(const AttemptRecord&)>& visit) const override;
+
+ private:
+  struct State;
+  explicit RocksDbCheckpointStore(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace troupe
