@@ -61,7 +61,7 @@ TEST(TextKeeper, DoesNotCareInWhatPiecesItComes) {
   std::mt19937 random(1);
   for (int i = 0; i < 3000; ++i) {
     std::string text;
-    for (std::uint32_t n = random() % 60; n > 0; --n) text += random() % 3 == 0 ? "\u20AC" : "x";
+    for (std::size_t n = random() % 60; n > 0; --n) text += random() % 3 == 0 ? "\u20AC" : "x";
     const std::uint64_t own_max = random() % 80;
     const std::uint64_t max = own_max == 0 ? 0 : random() % (own_max + 1);
     const auto truncation = static_cast<Truncation>(random() % 3);

@@ -1,0 +1,210 @@
+// Nothing of an attempt survives, however it tries: with a cgroup and without.
+#include "worker/attendant/process_tree.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "tests/worker/attendant/attempt_fixture.h"
+#include "worker/attendant/process_table.h"
+
+namespace troupe {
+namespace {
+
+using std::chrono::milliseconds;
+
+class ProcessTreeTest : public AttemptFixture, public testing::WithParamInterface<const char*> {
+ protected:
+  ProcessTreeTest() { SetVariable("TROUPE_CGROUP", GetParam()); }
+
+  AttemptSpec Python(const std::string& text) {
+    AttemptSpec spec = ShellCommand("");
+    spec.kind = RunnerKind::Script;
+    spec.shell = false;
+    spec.argv = {"/usr/bin/python3", "-S", "-E"};
+    spec.script_content = "import os, signal, sys, time\n" + text;
+    return spec;
+  }
+  // Processes that have their number, as text, in a file of the run directory and still live.
+  bool AnyAlive(const std::string& name) {
+    std::ifstream file(InRunDirectory(name));
+    for (pid_t pid = 0; file >> pid;) {
+      const auto process = FindProcess(pid);
+      if (process && process->state != 'Z') return true;
+    }
+    return false;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Cgroup, ProcessTreeTest, testing::Values("auto", "off"),
+                         [](const auto& value) { return std::string(value.param); });
+
+TEST_P(ProcessTreeTest, EndsAChildInTheBackground) {
+  const AttemptSpec spec = ShellCommand("sleep 1000 & echo $! > pids; echo done");
+
+  AttemptOutcome outcome;
+  const milliseconds time = TimeOf([&] { outcome = Run(spec); });
+
+  EXPECT_EQ(outcome.failure, std::nullopt);
+  EXPECT_EQ(outcome.output, "done");
+  EXPECT_FALSE(AnyAlive("pids"));
+  EXPECT_GE(time, milliseconds(1900)) << "it has 2 s to end by itself";
+}
+
+TEST_P(ProcessTreeTest, WaitsForAChildThatEndsSoon) {
+  const AttemptOutcome outcome = Run(ShellCommand("(sleep 0.3; echo late) & echo early"));
+
+  EXPECT_EQ(outcome.output, "early\nlate");
+}
+
+TEST_P(ProcessTreeTest, EndsADaemonWithACleanEnvironment) {
+  // Its parents are gone, it has a session of its own, no token, no output and ignores SIGTERM.
+  const AttemptSpec spec = ShellCommand(
+      "env -i setsid /bin/sh -c \"trap '' TERM; (trap '' TERM; env -i /bin/sh -c "
+      "'trap \\\"\\\" TERM; echo \\$\\$ > pids; while true; do sleep 1; done') & \" "
+      ">/dev/null 2>&1 </dev/null; while [ ! -s pids ]; do sleep 0.01; done");
+
+  EXPECT_EQ(Run(spec).failure, std::nullopt);
+
+  EXPECT_FALSE(Read(InRunDirectory("pids")).empty());
+  EXPECT_FALSE(AnyAlive("pids"));
+}
+
+TEST_P(ProcessTreeTest, EndsThemAllWhenStopped) {
+  const AttemptSpec spec = Python(
+      "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+      "for i in range(5):\n"
+      "  if os.fork() == 0:\n"
+      "    os.setsid()\n"
+      "    if os.fork(): os._exit(0)\n"
+      "    open('pids', 'a').write(f'{os.getpid()}\\n')\n"
+      "    time.sleep(1000)\n"
+      "while open('pids', 'a+').tell() == 0 or len(open('pids').readlines()) < 5: time.sleep(.01)\n"
+      "open('ready', 'w')\n"
+      "time.sleep(1000)\n");
+  const pid_t attendant = Start(spec);
+  WaitForFile("ready");
+  EXPECT_EQ(Processes(spec).size(), 6U);
+
+  ::kill(attendant, SIGTERM);
+  ::kill(attendant, SIGTERM);
+  EXPECT_EQ(Wait(attendant), 0);
+
+  EXPECT_EQ(Outcome(spec).failure, FailureClass::Cancelled);
+  EXPECT_FALSE(AnyAlive("pids"));
+}
+
+TEST_P(ProcessTreeTest, TellsDescendantsInOtherSessionsToStop) {
+  const AttemptSpec spec = ShellCommand(
+      "setsid sh -c 'trap \"echo told; exit\" TERM; touch ready; while true; do sleep 0.05; done'; "
+      "true");
+  const pid_t attendant = Start(spec);
+  WaitForFile("ready");
+
+  ::kill(attendant, SIGTERM);
+  EXPECT_EQ(Wait(attendant), 0);
+
+  EXPECT_EQ(Outcome(spec).output, "told");
+}
+
+TEST_P(ProcessTreeTest, EndsAProcessThatForksFasterThanItCanBeFound) {
+  // Each generation starts the next in a new session and dies.
+  const AttemptSpec spec = Python(
+      "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+      "def comet():\n"
+      "  n = 0\n"
+      "  while True:\n"
+      "    if os.fork(): os._exit(0)\n"
+      "    os.setsid()\n"
+      "    n += 1\n"
+      "    if n == 50: open('ready', 'w')\n"
+      "    if n == 1000000: os._exit(0)\n"
+      "if os.fork() == 0: comet()\n"
+      "time.sleep(1000)\n");
+  const pid_t attendant = Start(spec);
+  WaitForFile("ready");
+
+  ::kill(attendant, SIGTERM);
+  ::kill(attendant, SIGTERM);
+  EXPECT_EQ(Wait(attendant), 0);
+
+  EXPECT_TRUE(Processes(spec).empty());
+}
+
+TEST_P(ProcessTreeTest, EndsAFamilyThatKeepsItsSize) {
+  // Every one of them starts a new one for each that has gone.
+  const AttemptSpec spec = Python(
+      "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+      "def member(depth):\n"
+      "  os.setpgid(0, 0)\n"
+      "  for i in range(100000):\n"
+      "    if depth < 4:\n"
+      "      for k in range(2):\n"
+      "        if os.fork() == 0: member(depth + 1)\n"
+      "      if depth == 3: open('ready', 'w')\n"
+      "      os.wait()\n"
+      "    else: time.sleep(1000)\n"
+      "  os._exit(0)\n"
+      "if os.fork() == 0: member(0)\n"
+      "time.sleep(1000)\n");
+  const pid_t attendant = Start(spec);
+  WaitForFile("ready");
+
+  ::kill(attendant, SIGTERM);
+  ::kill(attendant, SIGTERM);
+  EXPECT_EQ(Wait(attendant), 0);
+
+  EXPECT_TRUE(Processes(spec).empty());
+}
+
+TEST_P(ProcessTreeTest, LeavesNoCgroupBehind) {
+  const AttemptSpec spec = ShellCommand("cat /proc/self/cgroup; sleep 1000 & true");
+  const AttemptOutcome outcome = Run(spec);
+
+  const std::string name = "troupe-" + ToString(spec.id) + "-";
+  const std::filesystem::path path = CgroupPath(name);
+  if (std::string(GetParam()) == "off") {
+    EXPECT_EQ(outcome.output.find(name), std::string::npos);
+  } else if (outcome.output.find(name) == std::string::npos) {
+    GTEST_SKIP() << "no cgroup may be made here";
+  }
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(path.parent_path(), error)) {
+    EXPECT_FALSE(entry.path().filename().string().starts_with(name)) << entry.path();
+  }
+}
+
+TEST_P(ProcessTreeTest, EndsItsChildIfTheAttendantIsKilled) {
+  const AttemptSpec spec = ShellCommand("echo $$ > pids; touch ready; exec sleep 1000");
+  const pid_t attendant = Start(spec);
+  WaitForFile("ready");
+
+  ::kill(attendant, SIGKILL);
+  Wait(attendant);
+
+  WaitFor("the kernel to end it", [&] { return !AnyAlive("pids"); });
+}
+
+TEST(SignalProcess, SparesAnotherProcessWithTheSameNumber) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  Process process = FindProcess(child).value();
+  process.start_ticks -= 1;
+  SignalProcess(process, SIGKILL);
+  int status = 0;
+
+  EXPECT_EQ(::waitpid(child, &status, WNOHANG), 0) << "still there";
+  process.start_ticks += 1;
+  SignalProcess(process, SIGKILL);
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(WTERMSIG(status), SIGKILL);
+}
+
+}  // namespace
+}  // namespace troupe
