@@ -5,13 +5,14 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+
+#include "base/pidfd.h"
 
 extern char** environ;
 
@@ -99,7 +100,7 @@ Status LocalWorkers::StartProcess(Process& process, Instant now) {
                  fmt::format("cannot start worker {}: {}", process.name, std::strerror(failed))};
   }
   process.lifeline = ends[1];
-  process.pidfd = pidfd_open(process.pid, 0);
+  process.pidfd = OpenPidfd(process.pid);
   process.started = now;
   process.start_again = kNever;
   return {};

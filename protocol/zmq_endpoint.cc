@@ -33,7 +33,9 @@ void SetCommon(zmq::socket_t& socket) {
 // Waits for the socket and the descriptors; see the header.
 void WaitFor(zmq::socket_t& socket, std::vector<WaitFd>& fds, Duration timeout) {
   std::vector<zmq::pollitem_t> items = {{socket.handle(), 0, ZMQ_POLLIN, 0}};
-  for (const WaitFd& fd : fds) items.push_back({nullptr, fd.fd, ZMQ_POLLIN, 0});
+  for (const WaitFd& fd : fds) {
+    if (fd.fd >= 0) items.push_back({nullptr, fd.fd, ZMQ_POLLIN, 0});
+  }
   auto wait = std::chrono::ceil<std::chrono::milliseconds>(timeout);
   if (timeout < Duration{}) wait = std::chrono::milliseconds(-1);
   wait = std::min(wait, std::chrono::milliseconds(std::numeric_limits<int>::max()));
@@ -42,7 +44,8 @@ void WaitFor(zmq::socket_t& socket, std::vector<WaitFd>& fds, Duration timeout) 
   } catch (const zmq::error_t&) {
     // A signal came: nothing is ready.
   }
-  for (std::size_t i = 0; i < fds.size(); ++i) fds[i].readable = items[i + 1].revents != 0;
+  std::size_t next = 1;
+  for (WaitFd& fd : fds) fd.readable = fd.fd >= 0 && items[next++].revents != 0;
 }
 
 // The next frame of a message; false: none waits.

@@ -23,7 +23,7 @@ struct Incoming {
 
 enum class SendResult : std::uint8_t { Sent, Full, Gone };
 
-// Waits for any of these descriptors and the socket; see the two Wait()s.
+// A descriptor to wait for beside the socket; a negative one is left out.
 struct WaitFd {
   int fd = -1;
   bool readable = false;  // Out.

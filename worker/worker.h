@@ -55,6 +55,8 @@ class WorkerCore {
   void Leave(WorkerEffects& effects);
 
   std::size_t running() const { return running_; }
+  // Outcomes that the coordinator has not acknowledged yet.
+  bool owes() const { return held_.size() > running_; }
 
  private:
   struct Held {

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/file.h>
-#include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +18,7 @@
 #include <random>
 
 #include "base/clock.h"
+#include "base/pidfd.h"
 #include "protocol/codec.h"
 #include "protocol/zmq_endpoint.h"
 #include "worker/attendant/spool.h"
@@ -32,6 +32,7 @@ namespace fs = std::filesystem;
 
 constexpr Duration kWaitMax = std::chrono::minutes(1);
 constexpr std::size_t kUnsaidMax = 1'000;
+constexpr Duration kLastWords = std::chrono::milliseconds(300);
 constexpr Duration kLookAgain = std::chrono::milliseconds(20);
 
 // An attempt under an attendant: `pidfd` becomes readable when the attendant ends. -1: its pid was
@@ -88,6 +89,7 @@ class WorkerDaemon {
   Clock clock_;
   std::map<AttemptId, Watched> watched_;
   Instant wake_at_ = kNever;
+  Instant leave_at_ = kNever;  // Told to leave: what was just delivered may still be acknowledged.
   std::deque<std::string> unsaid_;  // While there is no connection. The core repeats what matters.
 };
 
@@ -95,7 +97,7 @@ void WorkerDaemon::Watch(const AttemptId& id, pid_t pid, bool child) {
   Watched& w = watched_[id];
   w.pid = pid;
   w.child = child;
-  w.pidfd = pid > 0 ? pidfd_open(pid, 0) : -1;
+  w.pidfd = pid > 0 ? OpenPidfd(pid) : -1;
   if (w.stop) StopAttempt(id);
 }
 
@@ -188,7 +190,7 @@ void WorkerDaemon::StopAttempt(const AttemptId& id) {
   if (it == watched_.end()) return;
   it->second.stop = it->second.pidfd < 0;
   if (it->second.stop) return;
-  pidfd_send_signal(it->second.pidfd, SIGTERM, nullptr, 0);
+  SignalPidfd(it->second.pidfd, SIGTERM);
 }
 
 // Its attendant has ended, or was not known yet.
@@ -248,10 +250,12 @@ void WorkerDaemon::Flush() {
 Status WorkerDaemon::Run() {
   Begin();
   for (;;) {
-    std::vector<WaitFd> fds = {{signals_}, {options_.lifeline < 0 ? signals_ : options_.lifeline}};
+    const bool leaving = leave_at_ != kNever;
+    const int lifeline = options_.lifeline < 0 ? signals_ : options_.lifeline;
+    std::vector<WaitFd> fds = {{leaving ? -1 : signals_}, {leaving ? -1 : lifeline}};
     std::vector<AttemptId> ids;
     Flush();
-    Instant wake_at = wake_at_;
+    Instant wake_at = std::min(wake_at_, leave_at_);
     if (!unsaid_.empty()) wake_at = std::min(wake_at, clock_.Now() + kLookAgain);
     for (const auto& [id, watched] : watched_) {
       if (watched.pidfd < 0) wake_at = std::min(wake_at, clock_.Now() + kLookAgain);
@@ -261,11 +265,8 @@ Status WorkerDaemon::Run() {
     endpoint_.Wait(fds, std::clamp(wake_at - clock_.Now(), Duration{}, kWaitMax));
 
     WorkerEffects effects;
-    if (fds[0].readable || fds[1].readable) {
-      core_.Leave(effects);
-      for (const ToCoordinator& message : effects.send) (void)endpoint_.Send(Encode(message));
-      return {};
-    }
+    const bool told = leave_at_ == kNever && (fds[0].readable || fds[1].readable);
+    if (told) leave_at_ = clock_.Now() + kLastWords;
     for (std::size_t i = 0; i < ids.size(); ++i) {
       if (fds[i + 2].readable || watched_.at(ids[i]).pidfd < 0) LookAt(ids[i]);
     }
@@ -275,6 +276,13 @@ Status WorkerDaemon::Run() {
     }
     if (effects.refused) return Error{ErrorCode::Invalid, *effects.refused};
     CarryOut(effects);
+    if (clock_.Now() >= leave_at_ || (leave_at_ != kNever && !core_.owes())) {
+      WorkerEffects last;
+      core_.Leave(last);
+      for (const ToCoordinator& message : last.send) Send(message);
+      Flush();
+      return {};
+    }
   }
 }
 
