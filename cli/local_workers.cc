@@ -22,7 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint32_t kDeathsMax = 5;
-constexpr Duration kQuick = std::chrono::seconds(2);
 constexpr Duration kPause = std::chrono::milliseconds(200);
 constexpr int kLifelineFd = 3;
 
@@ -47,14 +46,14 @@ Result<LocalWorkers> LocalWorkers::Start(const LocalWorkersOptions& options) {
     if (!known && holds) workers.processes_.push_back({.name = name, .slots = 0});
   }
   for (Process& process : workers.processes_) {
-    if (Status started = workers.StartProcess(process, Instant{}); !started) {
+    if (Status started = workers.StartProcess(process); !started) {
       return started.error();
     }
   }
   return workers;
 }
 
-Status LocalWorkers::StartProcess(Process& process, Instant now) {
+Status LocalWorkers::StartProcess(Process& process) {
   const fs::path home = options_.directory / process.name;
   std::error_code error;
   fs::create_directories(home / "spool", error);
@@ -101,7 +100,6 @@ Status LocalWorkers::StartProcess(Process& process, Instant now) {
   }
   process.lifeline = ends[1];
   process.pidfd = OpenPidfd(process.pid);
-  process.started = now;
   process.start_again = kNever;
   return {};
 }
@@ -118,8 +116,14 @@ void LocalWorkers::Reap(Process& process, Instant now) {
   close(process.pidfd);
   close(process.lifeline);
   process.pidfd = process.lifeline = -1;
-  process.deaths = now - process.started < kQuick ? process.deaths + 1 : 0;
-  process.start_again = process.deaths == 0 ? now : now + kPause;
+  ++process.deaths;
+  process.start_again = process.deaths == 1 ? now : now + kPause;
+}
+
+void LocalWorkers::Joined(const std::string& name) {
+  for (Process& process : processes_) {
+    if (process.name == name) process.deaths = 0;
+  }
 }
 
 Status LocalWorkers::Check(Instant now) {
@@ -131,7 +135,7 @@ Status LocalWorkers::Check(Instant now) {
                                (options_.directory / process.name / "log").string())};
     }
     if (process.start_again > now) continue;
-    if (Status started = StartProcess(process, now); !started) return started;
+    if (Status started = StartProcess(process); !started) return started;
   }
   return {};
 }

@@ -35,6 +35,8 @@ class LocalWorkers {
 
   // Adds what to wait for; later Check() with the same positions looks at it.
   void AddTo(std::vector<WaitFd>& fds) const;
+  // The worker has spoken to the coordinator: it is well.
+  void Joined(const std::string& name);
   // Starts again what has died. An error when a worker cannot be kept alive.
   Status Check(Instant now);
   // When Check() wants to be called next, kNever if on a descriptor only.
@@ -53,7 +55,7 @@ class LocalWorkers {
   };
 
   explicit LocalWorkers(LocalWorkersOptions options) : options_(std::move(options)) {}
-  Status StartProcess(Process& process, Instant now);
+  Status StartProcess(Process& process);
   void Reap(Process& process, Instant now);
 
   LocalWorkersOptions options_;

@@ -201,6 +201,7 @@ void LocalRun::On(const RunEvent& event) {
     progress_->Begin(*request_.plan, run_, 0);
   }
   if (event.kind == RunEvent::Kind::RunFinished) finished_ = true;
+  if (event.kind == RunEvent::Kind::WorkerJoined && workers_) workers_->Joined(event.worker);
   progress_->On(event);
 }
 
