@@ -60,6 +60,7 @@ class LocalRun {
   int Execute();
 
  private:
+  void TakeSignals();
   Status OpenState();
   Status ChooseRun();
   Status ResumeThis(const RunRecord& record);
@@ -220,13 +221,6 @@ Status LocalRun::Begin() {
     if (Result<Resumable> other = LoadRun(*store_, run.id)) daemon_->Restore(*other, true);
   }
 
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, number);
-  sigprocmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
-  signals_ = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-
   const std::uint32_t cores = std::max(1u, std::thread::hardware_concurrency());
   Result<LocalWorkers> workers =
       LocalWorkers::Start({.directory = state_dir_ / "workers",
@@ -321,7 +315,18 @@ int LocalRun::Report(const Status& status) {
   return checkpoint->run.state == RunState::Succeeded ? kExitOk : kExitRunFailed;
 }
 
+// Before any thread is there: a thread that does not block them would be ended by them.
+void LocalRun::TakeSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, number);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  signals_ = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
 int LocalRun::Execute() {
+  TakeSignals();
   progress_ = MakeProgress(options_.json ? ProgressStyle::Json : DetectStyle());
   if (Status opened = OpenState(); !opened) return Refuse(opened.error().message);
   if (Status chosen = ChooseRun(); !chosen) return Refuse(chosen.error().message);
