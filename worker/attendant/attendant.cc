@@ -32,9 +32,7 @@ using std::chrono::milliseconds;
 constexpr Duration kOutcomePatience = std::chrono::minutes(10);
 constexpr std::size_t kMessageBytesMax = 4096;
 
-Instant Now() {
-  return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
-}
+Instant Now() { return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()); }
 
 std::string OneLine(std::string_view text) {
   std::string line(Front(text, kMessageBytesMax));
@@ -60,8 +58,7 @@ KeepWhole KeepWholeOutput(const AttemptSpec& spec) {
   if (spec.kind == RunnerKind::AgentCommand && spec.result_mode == ResultMode::Json) {
     return KeepWhole::Always;
   }
-  return PrintsItsOutput(spec) && spec.capture_stdout ? KeepWhole::IfItMayBeJson
-                                                      : KeepWhole::Never;
+  return PrintsItsOutput(spec) && spec.capture_stdout ? KeepWhole::IfItMayBeJson : KeepWhole::Never;
 }
 
 KeepWhole KeepWholeErrors(const AttemptSpec& spec) {
@@ -142,8 +139,8 @@ AttemptOutcome Attempt::Run() {
   outcome.error_output = cut.error_output;
   outcome.result_json = std::move(verdict.result_json);
   outcome.started = started_;
-  outcome.ended = started_ + std::chrono::duration_cast<Duration>(
-                                 std::chrono::steady_clock::now() - start);
+  outcome.ended =
+      started_ + std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - start);
   if (tree_.end()) {
     outcome.exit_code = tree_.end()->exit_code;
     outcome.signal = tree_.end()->signal;
@@ -168,9 +165,8 @@ Verdict Attempt::Execute() {
   if (prepared.failure) return Failed(*prepared.failure, prepared.message);
 
   OutputFile* const printed = output_file_ && PrintsItsOutput(spec_) ? &*output_file_ : nullptr;
-  Supervision supervision(spec_, tree_,
-                          {*protocol_, standard_output_, standard_error_, printed, events_},
-                          signals_);
+  Supervision supervision(
+      spec_, tree_, {*protocol_, standard_output_, standard_error_, printed, events_}, signals_);
   if (supervision.StoppedEarly()) return Failed(FailureClass::Cancelled, "stopped");
   Result<Pipes> pipes = tree_.Start(prepared.launch);
   if (!pipes) {

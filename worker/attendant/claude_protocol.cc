@@ -128,23 +128,19 @@ void TellMessage(const Json& json, std::vector<AgentEvent>& events) {
 
 void TellRetry(const Json& json, std::vector<AgentEvent>& events) {
   events.push_back({.type = "retry",
-                    .text = fmt::format("{} (status {}), attempt {} of {}, in {} ms",
-                                        StringMember(json, "error"),
-                                        CountMember(json, "error_status"),
-                                        CountMember(json, "attempt"),
-                                        CountMember(json, "max_retries"),
-                                        CountMember(json, "retry_delay_ms"))});
+                    .text = fmt::format(
+                        "{} (status {}), attempt {} of {}, in {} ms", StringMember(json, "error"),
+                        CountMember(json, "error_status"), CountMember(json, "attempt"),
+                        CountMember(json, "max_retries"), CountMember(json, "retry_delay_ms"))});
 }
 
 }  // namespace
 
 std::vector<std::string> ClaudeArguments(const AttemptSpec& spec, const std::string& program) {
   const ClaudeOptions& claude = spec.claude;
-  std::vector<std::string> argv = {program,        "-p",
-                                   "--output-format", "stream-json",
-                                   "--verbose",    "--session-id",
-                                   spec.token,     "--permission-mode",
-                                   claude.permission_mode};
+  std::vector<std::string> argv = {
+      program,        "-p",       "--output-format",   "stream-json",         "--verbose",
+      "--session-id", spec.token, "--permission-mode", claude.permission_mode};
   const auto add = [&](const char* option, const std::string& value) {
     argv.push_back(option);
     argv.push_back(value);
@@ -166,9 +162,9 @@ std::vector<std::string> ClaudeArguments(const AttemptSpec& spec, const std::str
 
 const std::vector<std::string>& ClaudeVariables() {
   static const std::vector<std::string> kVariables = {
-      "HOME",       "USER",        "ANTHROPIC_*", "CLAUDE_CONFIG_DIR", "HTTP_PROXY",
-      "HTTPS_PROXY", "NO_PROXY",   "http_proxy",  "https_proxy",       "no_proxy",
-      "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"};
+      "HOME",        "USER",        "ANTHROPIC_*",   "CLAUDE_CONFIG_DIR",
+      "HTTP_PROXY",  "HTTPS_PROXY", "NO_PROXY",      "http_proxy",
+      "https_proxy", "no_proxy",    "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"};
   return kVariables;
 }
 
@@ -216,7 +212,8 @@ Verdict ClaudeProtocol::Conclude(const Ending& ending) {
     verdict.text = "";
   }
   if (verdict.failure == FailureClass::RateLimited && limited_until_ != 0) {
-    const auto now = std::chrono::duration_cast<std::chrono::seconds>(ending.now.time_since_epoch());
+    const auto now =
+        std::chrono::duration_cast<std::chrono::seconds>(ending.now.time_since_epoch());
     const std::int64_t wait = std::min<std::int64_t>(limited_until_ - now.count(), 1'000'000'000);
     verdict.retry_after = std::chrono::seconds(std::max<std::int64_t>(wait, 0));
   }

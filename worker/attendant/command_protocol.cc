@@ -194,14 +194,14 @@ Verdict CommandProtocol::Conclude(const Ending& ending) {
   verdict.usage = usage_;
   std::string problem;
   const std::string text = FindResult(ending, problem);
-  const bool asked = kind_ != RunnerKind::Hook &&
-                     (mode_ != ResultMode::Text || ending.result_file.has_value());
+  const bool asked =
+      kind_ != RunnerKind::Hook && (mode_ != ResultMode::Text || ending.result_file.has_value());
   if (problem.empty() && asked) {
     if (const std::optional<Json> json = ParseJson(text)) {
       ReadResult(*json, ending.result_file.has_value(), verdict);
     } else {
-      problem = ending.result_file ? "the result file does not hold JSON"
-                                   : "standard output is not JSON";
+      problem =
+          ending.result_file ? "the result file does not hold JSON" : "standard output is not JSON";
     }
   }
   const bool told = verdict.failure.has_value();

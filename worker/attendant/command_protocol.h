@@ -1,4 +1,5 @@
-// Agents that are any program (provider `command`), tasks that are a command or a script, and hooks.
+// Agents that are any program (provider `command`), tasks that are a command or a script, and
+// hooks.
 //
 // A result comes from TROUPE_RESULT_FILE, else from standard output as the result mode says. What
 // went wrong comes from the result's `error`, else from the exit code. Pure.

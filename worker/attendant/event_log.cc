@@ -16,10 +16,9 @@ void EventLog::Append(Instant at, const std::vector<AgentEvent>& events) {
   using std::chrono::milliseconds;
   std::string lines;
   for (const AgentEvent& event : events) {
-    Json json = {
-        {"at", std::chrono::duration_cast<milliseconds>(at.time_since_epoch()).count()},
-        {"type", event.type},
-        {"text", ValidUtf8(Front(event.text, kEventTextBytesMax))}};
+    Json json = {{"at", std::chrono::duration_cast<milliseconds>(at.time_since_epoch()).count()},
+                 {"type", event.type},
+                 {"text", ValidUtf8(Front(event.text, kEventTextBytesMax))}};
     if (event.value) json["value"] = *event.value;
     const std::string line = CompactJson(json) + "\n";
     if (line.size() > left_) break;

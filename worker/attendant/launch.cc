@@ -25,10 +25,10 @@ using Environment = std::map<std::string, std::string>;
 
 // What an attempt sets for its own processes: those of an attempt around this worker end here.
 constexpr std::array<std::string_view, 16> kOwnVariables = {
-    "TROUPE_PROTOCOL",       "TROUPE_RUN_ID",      "TROUPE_TASK_ID",     "TROUPE_ATTEMPT",
-    "TROUPE_ATTEMPT_TOKEN",  "TROUPE_AGENT_NAME",  "TROUPE_AGENT_MODEL", "TROUPE_WORKSPACE",
-    "TROUPE_DEADLINE_MS",    "TROUPE_PROMPT_FILE", "TROUPE_INPUT_FILE",  "TROUPE_RESULT_FILE",
-    "TROUPE_ARTIFACTS_DIR",  "TROUPE_RESUME_SESSION", "TROUPE_CLAUDE",   "TROUPE_CGROUP"};
+    "TROUPE_PROTOCOL",      "TROUPE_RUN_ID",         "TROUPE_TASK_ID",     "TROUPE_ATTEMPT",
+    "TROUPE_ATTEMPT_TOKEN", "TROUPE_AGENT_NAME",     "TROUPE_AGENT_MODEL", "TROUPE_WORKSPACE",
+    "TROUPE_DEADLINE_MS",   "TROUPE_PROMPT_FILE",    "TROUPE_INPUT_FILE",  "TROUPE_RESULT_FILE",
+    "TROUPE_ARTIFACTS_DIR", "TROUPE_RESUME_SESSION", "TROUPE_CLAUDE",      "TROUPE_CGROUP"};
 
 bool IsAgent(RunnerKind kind) {
   return kind == RunnerKind::AgentCommand || kind == RunnerKind::Claude;
@@ -82,9 +82,9 @@ Environment InheritedBase(const Environment& own) {
 }
 
 std::string Milliseconds(Instant instant) {
-  return fmt::format("{}", std::chrono::duration_cast<std::chrono::milliseconds>(
-                               instant.time_since_epoch())
-                               .count());
+  return fmt::format(
+      "{}",
+      std::chrono::duration_cast<std::chrono::milliseconds>(instant.time_since_epoch()).count());
 }
 
 void AddTroupeVariables(const AttemptSpec& spec, const std::filesystem::path& directory,
@@ -248,9 +248,9 @@ Preparation PrepareLaunch(const AttemptSpec& spec, const std::filesystem::path& 
   }
   if (spec.kind == RunnerKind::Script && !spec.script_file.empty() &&
       ::access(InRunDirectory(spec, spec.script_file).c_str(), R_OK) != 0) {
-    return Refusal(FailureClass::SpawnFailed,
-                   fmt::format("cannot read script {}",
-                               InRunDirectory(spec, spec.script_file).string()));
+    return Refusal(
+        FailureClass::SpawnFailed,
+        fmt::format("cannot read script {}", InRunDirectory(spec, spec.script_file).string()));
   }
   Preparation prepared;
   prepared.launch.argv = MakeArguments(spec, directory);

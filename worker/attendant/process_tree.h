@@ -6,7 +6,8 @@
 // its behalf) bears the attempt's token in its environment.
 //
 // One tree at a time, used by a process with one thread and no other children: it collects every
-// child that ends. If the caller dies, the kernel kills the direct child; KillByToken ends the rest.
+// child that ends. If the caller dies, the kernel kills the direct child; KillByToken ends the
+// rest.
 #pragma once
 
 #include <sys/types.h>

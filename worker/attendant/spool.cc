@@ -9,8 +9,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <string_view>
 #include <system_error>
+#include <thread>
 
 #include "worker/attendant/files.h"
 #include "worker/attendant/process_table.h"
@@ -23,6 +25,7 @@ namespace {
 constexpr std::size_t kSpecBytesMax = std::size_t{256} << 20;
 constexpr std::size_t kOutcomeBytesMax = std::size_t{1} << 30;
 constexpr Duration kKillPatience = std::chrono::seconds(2);
+constexpr int kLockTries = 100;
 constexpr std::string_view kForgotten = ".forgotten-";
 
 template <class Number>
@@ -54,8 +57,24 @@ std::optional<AttemptId> IdFromName(const std::string& name) {
 
 bool Exists(const std::filesystem::path& path) { return ::access(path.c_str(), F_OK) == 0; }
 
-Instant Now() {
-  return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
+Instant Now() { return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()); }
+
+bool IsHeld(const Result<Fd>& lock) { return !lock && lock.error().code == ErrorCode::Locked; }
+
+// The attendant that wrote the start record, if it lives.
+std::optional<Process> Attendant(const std::filesystem::path& directory) {
+  const Result<StartRecord> start = ReadStart(directory);
+  if (!start) return std::nullopt;
+  const std::optional<Process> process = FindProcess(start->attendant);
+  if (!process || process->start_ticks != start->start_ticks || process->state == 'Z') {
+    return std::nullopt;
+  }
+  return process;
+}
+
+// Killed while it was starting the agent, it leaves a child that holds the lock for an instant.
+bool AttendantIsGone(const std::filesystem::path& directory) {
+  return Exists(directory / "started.json") && !Attendant(directory);
 }
 
 // An attempt of which nobody will hear any more from its attendant: ends what it left and says how
@@ -108,7 +127,8 @@ Status WriteSpec(const std::filesystem::path& root, const AttemptSpec& spec) {
   const std::filesystem::path directory = SpoolDirectory(root, spec.id);
   if (Status made = MakePrivateDirectory(directory); !made) return made;
   // What is there already stays: an attendant may be holding the one and reading the other.
-  const Fd lock(::open((directory / "lock").c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  const Fd lock(
+      ::open((directory / "lock").c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!lock.open() && errno != EEXIST) return SystemError("write", directory / "lock", errno);
   if (lock.open() && !WriteAll(lock.get(), BootId())) {
     return SystemError("write", directory / "lock", errno);
@@ -171,14 +191,15 @@ Result<Fd> LockSpool(const std::filesystem::path& directory) {
 
 Result<SpoolState> InspectSpool(const std::filesystem::path& directory) {
   SpoolState state;
-  const Result<Fd> lock = LockSpool(directory);
-  if (!lock && lock.error().code != ErrorCode::Locked) return lock.error();
+  Result<Fd> lock = LockSpool(directory);
+  for (int i = 0; i < kLockTries && IsHeld(lock) && AttendantIsGone(directory); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    lock = LockSpool(directory);
+  }
+  if (!lock && !IsHeld(lock)) return lock.error();
   if (!lock) {
     state.running = true;
-    const Result<StartRecord> start = ReadStart(directory);
-    const std::optional<Process> attendant =
-        start ? FindProcess(start->attendant) : std::optional<Process>();
-    if (attendant && attendant->start_ticks == start->start_ticks) {
+    if (const std::optional<Process> attendant = Attendant(directory)) {
       state.attendant = attendant->pid;
     }
     return state;

@@ -12,9 +12,7 @@
 namespace troupe {
 namespace {
 
-Instant Now() {
-  return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
-}
+Instant Now() { return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()); }
 
 // What is there now; empty and the descriptor closed at the end of the stream.
 std::string_view ReadSome(Fd& fd, std::array<char, 65536>& buffer) {
@@ -106,8 +104,7 @@ void Supervision::ReadErrors() {
 void Supervision::WriteInput() {
   if (!pipes_.standard_input.open()) return;
   while (!input_left_.empty()) {
-    const ssize_t n =
-        ::write(pipes_.standard_input.get(), input_left_.data(), input_left_.size());
+    const ssize_t n = ::write(pipes_.standard_input.get(), input_left_.data(), input_left_.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return;
     if (n < 0) break;  // Nobody reads it (any more), and that is the agent's affair.

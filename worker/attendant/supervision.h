@@ -19,9 +19,10 @@
 
 namespace troupe {
 
-inline constexpr Duration kStopGrace = std::chrono::seconds(5);       // SIGTERM to SIGKILL.
-inline constexpr Duration kLeftoverGrace = std::chrono::seconds(2);   // For what outlives the child.
-inline constexpr Duration kFinishedGrace = std::chrono::seconds(10);  // After the agent's last word.
+inline constexpr Duration kStopGrace = std::chrono::seconds(5);      // SIGTERM to SIGKILL.
+inline constexpr Duration kLeftoverGrace = std::chrono::seconds(2);  // For what outlives the child.
+inline constexpr Duration kFinishedGrace =
+    std::chrono::seconds(10);  // After the agent's last word.
 inline constexpr Duration kKillPatience = std::chrono::seconds(30);
 
 // Why we ended it, if we did.

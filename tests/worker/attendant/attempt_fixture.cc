@@ -29,6 +29,7 @@ AttemptFixture::AttemptFixture() {
   root_ = base_ / "spool";
   std::filesystem::create_directories(root_);
   std::filesystem::create_directories(base_ / "run");
+  SetVariable("TROUPE_CLAUDE", FAKE_CLAUDE);
 }
 
 AttemptFixture::~AttemptFixture() {
@@ -37,6 +38,7 @@ AttemptFixture::~AttemptFixture() {
     ::waitpid(attendant, nullptr, 0);
   }
   for (const AttemptSpec& spec : started_) {
+    static_cast<void>(InspectSpool(Directory(spec)));  // Ends what was left on purpose.
     EXPECT_EQ(Processes(spec), std::vector<pid_t>()) << "left by attempt " << ToString(spec.id);
     for (const pid_t process : Processes(spec)) ::kill(process, SIGKILL);
   }
@@ -47,8 +49,9 @@ AttemptFixture::~AttemptFixture() {
 AttemptSpec AttemptFixture::ShellCommand(const std::string& text) {
   AttemptSpec spec;
   spec.id = {RunId{17}, Subject::Task, ++next_, 1};
-  spec.token = fmt::format("{:08x}-0000-4000-8000-{:012x}", ::getpid(),
-                           std::chrono::steady_clock::now().time_since_epoch().count() & 0xFFFFFFFF);
+  spec.token =
+      fmt::format("{:08x}-0000-4000-8000-{:012x}", ::getpid(),
+                  std::chrono::steady_clock::now().time_since_epoch().count() & 0xFFFFFFFF);
   spec.kind = RunnerKind::Command;
   spec.task = "task";
   spec.shell = true;
@@ -75,7 +78,7 @@ AttemptSpec AttemptFixture::ClaudeAgent(const std::string& steps) {
 }
 
 void AttemptFixture::SetVariable(const std::string& name, const std::string& value) {
-  variables_.emplace_back(name, value);
+  variables_[name] = value;
 }
 
 pid_t AttemptFixture::Start(const AttemptSpec& spec) {
@@ -87,8 +90,10 @@ pid_t AttemptFixture::Start(const AttemptSpec& spec) {
 
 pid_t AttemptFixture::StartAttendant(const std::filesystem::path& directory) {
   std::vector<std::string> environment;
-  for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
-  environment.emplace_back("TROUPE_CLAUDE=" FAKE_CLAUDE);
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string name = std::string(*entry).substr(0, std::string_view(*entry).find('='));
+    if (!variables_.contains(name)) environment.emplace_back(*entry);
+  }
   for (const auto& [name, value] : variables_) environment.push_back(name + "=" + value);
   std::vector<char*> entries;
   for (std::string& entry : environment) entries.push_back(entry.data());
@@ -108,6 +113,17 @@ int AttemptFixture::Wait(pid_t attendant) {
           [&] { return ::waitpid(attendant, &status, WNOHANG) == attendant; });
   std::erase(attendants_, attendant);
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void AttemptFixture::EndAtOnce(pid_t attendant) {
+  int status = 0;
+  // Two that come together are one, and nobody can see that the first has been taken.
+  WaitFor("the attendant to end", [&] {
+    ::kill(attendant, SIGTERM);
+    return ::waitpid(attendant, &status, WNOHANG) == attendant;
+  });
+  std::erase(attendants_, attendant);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 AttemptOutcome AttemptFixture::Run(const AttemptSpec& spec) {

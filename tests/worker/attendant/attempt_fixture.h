@@ -9,8 +9,8 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/attempt.h"
@@ -38,7 +38,9 @@ class AttemptFixture : public testing::Test {
   pid_t StartAttendant(const std::filesystem::path& directory);
   // Waits for it to end; its exit status, or -1 for a signal.
   int Wait(pid_t attendant);
-  // All of it at once.
+  // Sends SIGTERM until it has ended, which takes two of them.
+  void EndAtOnce(pid_t attendant);
+  // All of it: written, started, ended.
   AttemptOutcome Run(const AttemptSpec& spec);
   AttemptOutcome Outcome(const AttemptSpec& spec);
 
@@ -58,7 +60,7 @@ class AttemptFixture : public testing::Test {
   std::uint32_t next_ = 0;
   std::vector<AttemptSpec> started_;
   std::vector<pid_t> attendants_;
-  std::vector<std::pair<std::string, std::string>> variables_;
+  std::map<std::string, std::string> variables_;
 };
 
 // How long `action` took.

@@ -51,8 +51,9 @@ std::string ResultWith(const Json& over) {
 
 std::string Transcript() {
   return Line({{"type", "system"}, {"subtype", "init"}, {"session_id", "s-1"}}) +
-         Line({{"type", "assistant"},
-               {"message", {{"content", {{{"type", "text"}, {"text", "ich h\u00F6re \u20AC"}}}}}}}) +
+         Line(
+             {{"type", "assistant"},
+              {"message", {{"content", {{{"type", "text"}, {"text", "ich h\u00F6re \u20AC"}}}}}}}) +
          "Warning: not JSON\n" + Line({{"type", "later"}, {"x", {1, 2}}}) + Line(kResult);
 }
 
@@ -169,14 +170,15 @@ TEST(ClaudeProtocol, SurvivesATranscriptThatEndsAnywhere) {
 }
 
 TEST(ClaudeProtocol, SurvivesFieldsOfAnyType) {
-  const std::vector<Json> values = {nullptr, true, 1, -1.5, 1e300, "x", Json::array({1, "a"}),
-                                    Json::object({{"tool_name", 1}})};
+  const std::vector<Json> values = {
+      nullptr, true, 1, -1.5, 1e300, "x", Json::array({1, "a"}), Json::object({{"tool_name", 1}})};
   for (const auto& [key, ignored] : kResult.items()) {
     if (key == "type") continue;
     for (const Json& value : values) Conclude(ResultWith({{key, value}}));
   }
   for (const Json& value : values) {
-    Conclude(Line({{"type", value}}) + Line(value) + Line({{"type", "assistant"}, {"message", value}}) +
+    Conclude(Line({{"type", value}}) + Line(value) +
+             Line({{"type", "assistant"}, {"message", value}}) +
              Line({{"type", "rate_limit_event"}, {"rate_limit_info", value}}) +
              ResultWith({{"modelUsage", value}, {"errors", value}, {"is_error", true}}) +
              ResultWith({{"modelUsage", {{"m", value}}}, {"permission_denials", {value}}}));
@@ -194,13 +196,13 @@ TEST(ClaudeProtocol, LetsTheLastResultCount) {
 }
 
 TEST(ClaudeProtocol, WaitsUntilTheUsageWindowOpens) {
-  const std::string rejected = Line(
-      {{"type", "rate_limit_event"},
-       {"rate_limit_info", {{"status", "rejected"}, {"resetsAt", 1'795'000'600}}}});
+  const std::string rejected =
+      Line({{"type", "rate_limit_event"},
+            {"rate_limit_info", {{"status", "rejected"}, {"resetsAt", 1'795'000'600}}}});
   const std::string limited = ResultWith({{"is_error", true}, {"api_error_status", 429}});
-  const std::string allowed = Line(
-      {{"type", "rate_limit_event"},
-       {"rate_limit_info", {{"status", "allowed_warning"}, {"resetsAt", 1'795'000'600}}}});
+  const std::string allowed =
+      Line({{"type", "rate_limit_event"},
+            {"rate_limit_info", {{"status", "allowed_warning"}, {"resetsAt", 1'795'000'600}}}});
 
   EXPECT_EQ(Conclude(rejected + limited).retry_after, std::chrono::seconds(600));
   EXPECT_EQ(Conclude(allowed + limited).retry_after, Duration::zero());
@@ -211,8 +213,8 @@ TEST(ClaudeProtocol, WaitsUntilTheUsageWindowOpens) {
 TEST(ClaudeProtocol, RecordsDeniedToolsOnce) {
   const std::string denied =
       Line({{"type", "system"}, {"subtype", "permission_denied"}, {"tool_name", "Write"}});
-  const std::string result = ResultWith(
-      {{"permission_denials", {{{"tool_name", "Bash"}}, {{"tool_name", "Bash"}}}}});
+  const std::string result =
+      ResultWith({{"permission_denials", {{{"tool_name", "Bash"}}, {{"tool_name", "Bash"}}}}});
 
   const Verdict verdict = Conclude(denied + result);
 
@@ -240,19 +242,19 @@ TEST(ClaudeProtocol, CountsAllModelsAndCachedTokens) {
 TEST(ClaudeProtocol, TellsWhatHappens) {
   ClaudeProtocol protocol;
   std::vector<AgentEvent> events;
-  protocol.Read(
-      Line({{"type", "assistant"},
-            {"message",
-             {{"content",
-               {{{"type", "text"}, {"text", "I look"}}, {{"type", "tool_use"}, {"name", "Bash"}}}}}}}) +
-          Line({{"type", "system"},
-                {"subtype", "api_retry"},
-                {"attempt", 1},
-                {"max_retries", 2},
-                {"retry_delay_ms", 1043},
-                {"error_status", 429},
-                {"error", "rate_limit"}}),
-      events);
+  protocol.Read(Line({{"type", "assistant"},
+                      {"message",
+                       {{"content",
+                         {{{"type", "text"}, {"text", "I look"}},
+                          {{"type", "tool_use"}, {"name", "Bash"}}}}}}}) +
+                    Line({{"type", "system"},
+                          {"subtype", "api_retry"},
+                          {"attempt", 1},
+                          {"max_retries", 2},
+                          {"retry_delay_ms", 1043},
+                          {"error_status", 429},
+                          {"error", "rate_limit"}}),
+                events);
 
   ASSERT_EQ(events.size(), 3U);
   EXPECT_EQ(events[0], (AgentEvent{"text", "I look", {}}));

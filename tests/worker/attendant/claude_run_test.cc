@@ -93,7 +93,8 @@ TEST_F(ClaudeRun, IsLimitedUntilItsWindowOpens) {
                               3600;
   const AttemptOutcome outcome = Run(ClaudeAgent(
       R"([["line", {"type": "rate_limit_event", "rate_limit_info": {"status": "rejected",
-      "resetsAt": )" + std::to_string(resets) +
+      "resetsAt": )" +
+      std::to_string(resets) +
       R"(}}], ["result", {"is_error": true, "api_error_status": 429}], ["exit", 1]])"));
 
   EXPECT_EQ(outcome.failure, FailureClass::RateLimited);

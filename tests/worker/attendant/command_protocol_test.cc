@@ -34,9 +34,9 @@ Verdict WithFile(const std::string& result, int code = 0) {
 TEST(ClassOfExit, FollowsTheTableForAgents) {
   using enum FailureClass;
   const std::map<int, FailureClass> table = {
-      {64, InvalidRequest}, {65, InvalidRequest}, {66, InvalidRequest}, {69, Overloaded},
-      {70, Crashed},        {71, Crashed},        {73, Transient},      {74, Transient},
-      {75, Transient},      {77, PermissionDenied}, {78, Auth},         {124, Timeout},
+      {64, InvalidRequest}, {65, InvalidRequest},   {66, InvalidRequest}, {69, Overloaded},
+      {70, Crashed},        {71, Crashed},          {73, Transient},      {74, Transient},
+      {75, Transient},      {77, PermissionDenied}, {78, Auth},           {124, Timeout},
       {126, SpawnFailed},   {127, SpawnFailed}};
   EXPECT_EQ(ClassOfExit(RunnerKind::AgentCommand, {0, 0}), std::nullopt);
   for (int code = 1; code < 256; ++code) {
@@ -173,8 +173,10 @@ TEST(CommandProtocol, ReadsTheLastObjectOfTheLines) {
 TEST(CommandProtocol, ReadsJsonLines) {
   CommandProtocol protocol(RunnerKind::AgentCommand, ResultMode::Jsonl);
   std::vector<AgentEvent> events;
-  protocol.Read("{\"type\":\"log\",\"text\":\"hello\"}\nplain\n{\"type\":\"progress\",\"pct\":40}\n"
-                "{\"type\":\"later\"}\n\n", events);
+  protocol.Read(
+      "{\"type\":\"log\",\"text\":\"hello\"}\nplain\n{\"type\":\"progress\",\"pct\":40}\n"
+      "{\"type\":\"later\"}\n\n",
+      events);
   protocol.Read("{\"type\":\"usage\",\"input\":5}\n{\"type\":\"result\",\"te", events);
   protocol.Read("xt\":\"done\"}\n", events);
 
@@ -183,11 +185,10 @@ TEST(CommandProtocol, ReadsJsonLines) {
   EXPECT_EQ(verdict.failure, std::nullopt);
   EXPECT_EQ(verdict.text, "done");
   EXPECT_EQ(verdict.usage.input_tokens, 5U);
-  const std::vector<AgentEvent> expected = {
-      {.type = "log", .text = "hello"},
-      {.type = "log", .text = "plain"},
-      {.type = "progress", .value = 40},
-      {.type = "log", .text = "{\"type\":\"later\"}"}};
+  const std::vector<AgentEvent> expected = {{.type = "log", .text = "hello"},
+                                            {.type = "log", .text = "plain"},
+                                            {.type = "progress", .value = 40},
+                                            {.type = "log", .text = "{\"type\":\"later\"}"}};
   EXPECT_EQ(events, expected);
   EXPECT_EQ(Conclude(ResultMode::Jsonl, Exit(0, "plain\n")).failure, FailureClass::SchemaFailed);
 }
@@ -214,8 +215,9 @@ TEST(CommandProtocol, SurvivesHostileJson) {
   EXPECT_EQ(WithFile(deep + std::string(100'000, ']')).failure, FailureClass::SchemaFailed);
   EXPECT_EQ(WithFile("{\"error\":{\"class\":\"rate_limited\",\"retry_after_ms\":-5}}").retry_after,
             Duration::zero());
-  EXPECT_LT(WithFile("{\"error\":{\"class\":\"rate_limited\",\"retry_after_ms\":1e300}}").retry_after,
-            Duration::max());
+  EXPECT_LT(
+      WithFile("{\"error\":{\"class\":\"rate_limited\",\"retry_after_ms\":1e300}}").retry_after,
+      Duration::max());
   EXPECT_EQ(WithFile("{\"usage\":{\"input\":-1e300}}").usage.input_tokens, 0U);
 }
 

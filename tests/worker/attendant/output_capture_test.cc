@@ -178,8 +178,8 @@ TEST_F(StreamCaptureTest, KeepsNoWholeBeyondItsBound) {
 
 TEST_F(StreamCaptureTest, CutsStandardErrorFirst) {
   AttemptSpec spec;
-  spec.limits = {.stdout_bytes = 6, .stderr_bytes = 6, .combined_bytes = 8,
-                 .truncation = Truncation::Head};
+  spec.limits = {
+      .stdout_bytes = 6, .stderr_bytes = 6, .combined_bytes = 8, .truncation = Truncation::Head};
 
   const CutOutput both = Cut(spec, "012345", "abcdef");
   EXPECT_EQ(both.output, "012345");

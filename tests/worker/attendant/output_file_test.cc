@@ -45,7 +45,9 @@ TEST_F(OutputFileTest, AppearsWholeAndWithItsParents) {
     EXPECT_TRUE(file.Publish().has_value());
   }
 
-  EXPECT_EQ(Read(path), std::string("one\n\0\xFF" "errors\n", 13));
+  EXPECT_EQ(Read(path), std::string("one\n\0\xFF"
+                                    "errors\n",
+                                    13));
   EXPECT_EQ(Files(path.parent_path()), 1U);
 }
 

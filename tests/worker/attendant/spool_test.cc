@@ -165,10 +165,9 @@ TEST_F(SpoolTest, NeverReplacesASpecOrItsLock) {
 }
 
 TEST_F(SpoolTest, ListsAttemptsInOrder) {
-  for (const AttemptId& id : {AttemptId{RunId{10}, Subject::Task, 0, 1},
-                              AttemptId{RunId{9}, Subject::Hook, 0, 1},
-                              AttemptId{RunId{9}, Subject::Task, 11, 1},
-                              AttemptId{RunId{9}, Subject::Task, 2, 1}}) {
+  for (const AttemptId& id :
+       {AttemptId{RunId{10}, Subject::Task, 0, 1}, AttemptId{RunId{9}, Subject::Hook, 0, 1},
+        AttemptId{RunId{9}, Subject::Task, 11, 1}, AttemptId{RunId{9}, Subject::Task, 2, 1}}) {
     spec_.id = id;
     ASSERT_TRUE(WriteSpec(root_, spec_).has_value());
   }
@@ -176,11 +175,10 @@ TEST_F(SpoolTest, ListsAttemptsInOrder) {
     std::filesystem::create_directory(root_ / other);
   }
 
-  EXPECT_THAT(ListSpool(root_).value(),
-              ElementsAre(AttemptId{RunId{9}, Subject::Task, 2, 1},
-                          AttemptId{RunId{9}, Subject::Task, 11, 1},
-                          AttemptId{RunId{9}, Subject::Hook, 0, 1},
-                          AttemptId{RunId{10}, Subject::Task, 0, 1}));
+  EXPECT_THAT(ListSpool(root_).value(), ElementsAre(AttemptId{RunId{9}, Subject::Task, 2, 1},
+                                                    AttemptId{RunId{9}, Subject::Task, 11, 1},
+                                                    AttemptId{RunId{9}, Subject::Hook, 0, 1},
+                                                    AttemptId{RunId{10}, Subject::Task, 0, 1}));
   EXPECT_FALSE(ListSpool(root_ / "missing").has_value());
 }
 

@@ -56,7 +56,10 @@ TEST(Utf8, CutsBetweenCharacters) {
   EXPECT_EQ(Back(text, 4), "\u20AC");
   EXPECT_EQ(Back(text, 6), text);
   EXPECT_EQ(Front("a\xE2\x82", 9), "a") << "the text itself is cut";
-  EXPECT_EQ(Back("\x82\xAC" "a", 9), "a");
+  EXPECT_EQ(Back("\x82\xAC"
+                 "a",
+                 9),
+            "a");
 }
 
 }  // namespace
