@@ -12,7 +12,9 @@
 // attempt knows that no attendant lives, and writes the outcome itself. So no attempt starts twice
 // and none is forgotten, whichever process is killed when.
 //
-// Directories 0700, files 0600. All functions may be called from any one thread; none blocks.
+// Directories 0700, files 0600. ROOT/home is the home directory of the agents that have no other.
+// All functions may be called from any one thread. None waits for an attempt; InspectSpool may take
+// 2 s to end the processes of one whose attendant was killed.
 #pragma once
 
 #include <sys/types.h>
@@ -29,7 +31,7 @@ namespace troupe {
 
 std::filesystem::path SpoolDirectory(const std::filesystem::path& root, const AttemptId& id);
 
-// Makes the attempt's directory and writes its spec.
+// Makes the attempt's directory and writes its spec. A spec that is there already stays.
 Status WriteSpec(const std::filesystem::path& root, const AttemptSpec& spec);
 Result<AttemptSpec> ReadSpec(const std::filesystem::path& directory);
 
@@ -39,7 +41,8 @@ Status WriteOutcome(const std::filesystem::path& directory, const AttemptOutcome
 // NotFound while there is none.
 Result<AttemptOutcome> ReadOutcome(const std::filesystem::path& directory);
 
-// Every attempt that has a directory, in the order of their ids.
+// Every attempt that has a directory, in the order of their ids. Sweeps what a ForgetAttempt that
+// was interrupted has left.
 Result<std::vector<AttemptId>> ListSpool(const std::filesystem::path& root);
 
 // What the directory of an attempt says about it, for a daemon that (re)starts or whose attendant

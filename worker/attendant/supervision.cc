@@ -122,11 +122,12 @@ void Supervision::Stop(StopReason reason) {
 
 std::optional<Supervision::Clock::time_point> Supervision::NextDeadline() const {
   if (kill_at_) return kill_at_;
-  if (sinks_.protocol.Finished()) return last_activity_ + kFinishedGrace;
+  // After its last word an agent may tidy up, and is not silent but done.
+  const Duration silence = sinks_.protocol.Finished() ? kFinishedGrace : spec_.silence;
   std::optional<Clock::time_point> next;
   if (spec_.timeout > Duration::zero()) next = started_ + spec_.timeout;
-  if (spec_.silence > Duration::zero()) {
-    const Clock::time_point silent = last_activity_ + spec_.silence;
+  if (silence > Duration::zero()) {
+    const Clock::time_point silent = last_activity_ + silence;
     next = next ? std::min(*next, silent) : silent;
   }
   return next;

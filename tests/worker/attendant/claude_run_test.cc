@@ -151,6 +151,19 @@ TEST_F(ClaudeRun, NeverEndsAfterItsResult) {
   EXPECT_LT(time, milliseconds(14000));
 }
 
+TEST_F(ClaudeRun, ChattersOnAfterItsResult) {
+  std::string steps = R"([["result", {}])";
+  for (int i = 0; i < 100; ++i) steps += R"(, ["say", "{}"], ["sleep", 0.1])";
+  AttemptSpec spec = ClaudeAgent(steps + "]");
+  spec.timeout = milliseconds(1500);
+
+  AttemptOutcome outcome;
+  const milliseconds time = TimeOf([&] { outcome = Run(spec); });
+
+  EXPECT_EQ(outcome.failure, std::nullopt);
+  EXPECT_LT(time, milliseconds(6000));
+}
+
 TEST_F(ClaudeRun, IsStoppedAfterItsResult) {
   const AttemptSpec spec = ClaudeAgent(R"([["result", {}], ["touch", "said"], ["hang"]])");
   const pid_t attendant = Start(spec);

@@ -96,8 +96,8 @@ TEST_F(SpoolRace, AnInspectionDuringTheStartDecidesOnce) {
     std::filesystem::remove(InRunDirectory("ran"));
     const AttemptSpec spec = ShellCommand("echo x >> ran");
     const pid_t attendant = Start(spec);
-    const auto until =
-        std::chrono::steady_clock::now() + std::chrono::microseconds(random() % 4000);
+    const auto until = std::chrono::steady_clock::now() +
+                       std::chrono::microseconds(random() % (i % 2 == 0 ? 4000 : 40000));
     while (std::chrono::steady_clock::now() < until) {
     }
     const Result<SpoolState> seen = InspectSpool(Directory(spec));
@@ -112,6 +112,30 @@ TEST_F(SpoolRace, AnInspectionDuringTheStartDecidesOnce) {
   }
   EXPECT_GT(never_started, 0) << "the inspections all came too late to race";
   EXPECT_GT(ran, 0) << "the inspections all came too early to race";
+}
+
+// Stopped at any moment, it has not begun or is ended.
+TEST_F(SpoolRace, AStopAtAnyMomentEndsIt) {
+  std::mt19937 random(4);
+  for (int i = 0; i < 100; ++i) {
+    std::filesystem::remove(InRunDirectory("ran"));
+    const AttemptSpec spec = ShellCommand("echo x >> ran; sleep 1000");
+    const pid_t attendant = Start(spec);
+    const auto until =
+        std::chrono::steady_clock::now() + std::chrono::microseconds(random() % 6000);
+    while (std::chrono::steady_clock::now() < until) {
+    }
+    ::kill(attendant, SIGTERM);
+    Wait(attendant);
+
+    const AttemptOutcome outcome = InspectSpool(Directory(spec)).value().outcome.value();
+
+    EXPECT_TRUE(outcome.never_started || outcome.failure == FailureClass::Cancelled);
+    EXPECT_TRUE(Processes(spec).empty());
+    if (outcome.never_started) {
+      EXPECT_EQ(Runs(), 0U);
+    }
+  }
 }
 
 // The same with the attendant killed at any moment: nothing of it is left and it has an outcome.
