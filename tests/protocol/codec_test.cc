@@ -1,0 +1,171 @@
+#include "protocol/codec.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace troupe {
+namespace {
+
+AttemptId SampleId() { return {RunId{1'000'000'000'000}, Subject::Hook, 70'000, 3}; }
+
+AttemptSpec SampleSpec() {
+  AttemptSpec spec;
+  spec.id = SampleId();
+  spec.token = "token";
+  spec.kind = RunnerKind::Hook;
+  spec.task = "täsk";
+  spec.agent = "agent";
+  spec.model = "model";
+  spec.shell = true;
+  spec.argv = {"sh", "-c", std::string("a\0b", 3)};
+  spec.script_content = "content";
+  spec.script_file = "file";
+  spec.pass_env = {"HOME"};
+  spec.env = {{"A", "1"}, {"B", ""}};
+  spec.run_dir = "/r";
+  spec.working_dir = "/w";
+  spec.create_working_dir = true;
+  spec.prompt_mode = PromptMode::File;
+  spec.result_mode = ResultMode::Jsonl;
+  spec.prompt = "prompt";
+  spec.inputs_json = "{\"a\":1}";
+  spec.capture_stdout = false;
+  spec.capture_stderr = true;
+  spec.output_path = "out";
+  spec.timeout = std::chrono::hours(48);
+  spec.silence = std::chrono::milliseconds(1);
+  spec.limits = {1, 2, 3, Truncation::Both};
+  spec.claude = {"s", "plan", {"Read"}, {"Bash"}, {"/d"}, 9};
+  spec.mock = {FailureClass::HookFailed, std::chrono::seconds(1), std::chrono::seconds(2), "o",
+               "[]"};
+  return spec;
+}
+
+AttemptOutcome SampleOutcome() {
+  AttemptOutcome outcome;
+  outcome.id = SampleId();
+  outcome.failure = FailureClass::Cancelled;
+  outcome.message = "message";
+  outcome.output = "output";
+  outcome.error_output = "error";
+  outcome.result_json = "null";
+  outcome.started = Instant{} + std::chrono::hours(1);
+  outcome.ended = Instant{} - std::chrono::hours(1);
+  outcome.exit_code = -5;
+  outcome.signal = 9;
+  outcome.retry_after = std::chrono::seconds(3);
+  outcome.usage = {1, 2, 0.5};
+  outcome.session = "session";
+  outcome.denied_tools = {"a", "b"};
+  outcome.never_started = true;
+  return outcome;
+}
+
+std::vector<ToCoordinator> AllToCoordinator() {
+  return {Hello{.protocol_min = 0,
+                .protocol_max = 7,
+                .worker = "w",
+                .incarnation = 0xFFFF'FFFF'FFFF'FFFFull,
+                .slots = 5,
+                .labels = {"gpu"},
+                .providers = {"mock"},
+                .holding = {SampleId()},
+                .spool = 6},
+          Heartbeat{1, 2},
+          Started{{{SampleId(), Instant{} + std::chrono::hours(5)}}},
+          Finished{{SampleOutcome(), AttemptOutcome{}}},
+          Goodbye{},
+          ClientCommand{3, CommandKind::Delete, RunId{4}}};
+}
+
+std::vector<FromCoordinator> AllFromCoordinator() {
+  return {Welcome{1, 2, std::chrono::seconds(4), std::chrono::seconds(1)},
+          Dispatch{7, {SampleSpec(), AttemptSpec{}}},
+          Stop{{SampleId()}, true},
+          Committed{{SampleId()}},
+          UnknownWorker{},
+          Refused{"no"},
+          ClientReply{8, "why"}};
+}
+
+TEST(Codec, KeepsEveryFieldOfEveryMessage) {
+  ASSERT_EQ(AllToCoordinator().size(), std::variant_size_v<ToCoordinator>);
+  ASSERT_EQ(AllFromCoordinator().size(), std::variant_size_v<FromCoordinator>);
+  for (const ToCoordinator& message : AllToCoordinator()) {
+    const auto decoded = DecodeToCoordinator(Encode(message));
+    ASSERT_TRUE(decoded) << decoded.error().message;
+    EXPECT_TRUE(*decoded == message) << message.index();
+  }
+  for (const FromCoordinator& message : AllFromCoordinator()) {
+    const auto decoded = DecodeFromCoordinator(Encode(message));
+    ASSERT_TRUE(decoded) << decoded.error().message;
+    EXPECT_TRUE(*decoded == message) << message.index();
+  }
+}
+
+TEST(Codec, RefusesEveryCutAndEveryAppendedByte) {
+  for (const FromCoordinator& message : AllFromCoordinator()) {
+    const std::string frame = Encode(message);
+    for (std::size_t size = 0; size < frame.size(); ++size) {
+      EXPECT_FALSE(DecodeFromCoordinator(std::string_view(frame).substr(0, size)));
+    }
+    EXPECT_FALSE(DecodeFromCoordinator(frame + "x"));
+  }
+}
+
+TEST(Codec, SurvivesRandomBytesAndFlippedOnes) {
+  std::mt19937 dice(1);
+  for (int i = 0; i < 20'000; ++i) {
+    std::string frame;
+    for (std::size_t size = dice() % 64; size > 0; --size)
+      frame.push_back(static_cast<char>(dice()));
+    EXPECT_FALSE(DecodeToCoordinator("\x93\x01" + frame).has_value() &&
+                 DecodeFromCoordinator("\x93\x01" + frame).has_value() && frame.empty());
+  }
+  for (const ToCoordinator& message : AllToCoordinator()) {
+    const std::string frame = Encode(message);
+    for (std::size_t i = 0; i < frame.size(); ++i) {
+      std::string damaged = frame;
+      damaged[i] = static_cast<char>(dice());
+      (void)DecodeToCoordinator(damaged);  // An answer of either kind, no crash.
+    }
+  }
+}
+
+// Headers that claim sizes which the frame does not have.
+TEST(Codec, RefusesBombsWithoutAllocating) {
+  using namespace std::string_literals;
+  for (const std::string& bomb :
+       {"\xdd\xff\xff\xff\xff"s, "\xdd\x10\x00\x00\x00"s, "\xdf\xff\xff\xff\xff"s,
+        "\xdb\xff\xff\xff\xff"s, "\xc6\xff\xff\xff\xff"s, "\x93\x01\x03\xdd\xff\xff\xff\xff"s}) {
+    EXPECT_FALSE(DecodeToCoordinator(bomb));
+  }
+  std::string deep(100'000, '\x91');
+  EXPECT_FALSE(DecodeToCoordinator(deep));
+  std::string wide;
+  for (int i = 0; i < 24'000; ++i) wide += "\xdc\xff\xff"s;
+  EXPECT_FALSE(DecodeToCoordinator(wide));
+}
+
+TEST(Codec, RefusesOtherVersionsAndUnknownMessagesWithAReason) {
+  using namespace std::string_literals;
+  const auto newer = DecodeToCoordinator("\x93\x63\x04\x90"s);
+  ASSERT_FALSE(newer);
+  EXPECT_NE(newer.error().message.find("version 99"), std::string::npos);
+  EXPECT_FALSE(DecodeToCoordinator("\x93\x01\x63\x90"s));
+  EXPECT_TRUE(DecodeToCoordinator("\x93\x01\x04\x90"s));
+}
+
+TEST(Codec, TakesMissingFieldsAsDefaultsAndIgnoresExtraOnes) {
+  using namespace std::string_literals;
+  const auto shorter = DecodeToCoordinator("\x93\x01\x01\x91\x05"s);  // Heartbeat of one field.
+  ASSERT_TRUE(shorter);
+  EXPECT_EQ(std::get<Heartbeat>(*shorter), (Heartbeat{5, 0}));
+  const auto longer = DecodeToCoordinator("\x93\x01\x01\x94\x05\x06\xc0\xa1x"s);
+  ASSERT_TRUE(longer);
+  EXPECT_EQ(std::get<Heartbeat>(*longer), (Heartbeat{5, 6}));
+}
+
+}  // namespace
+}  // namespace troupe

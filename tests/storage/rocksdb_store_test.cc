@@ -1,0 +1,185 @@
+// What only the durable store promises: crashes, locks, damage, readers beside a writer.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "storage/rocksdb_checkpoint_store.h"
+#include "storage/state_lock.h"
+#include "tests/storage/sample_records.h"
+#include "tests/storage/temporary_directory.h"
+
+extern char** environ;
+
+namespace troupe {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::unique_ptr<RocksDbCheckpointStore> Open(const fs::path& directory) {
+  auto opened = RocksDbCheckpointStore::Open(directory);
+  CHECK(opened.has_value());
+  return *std::move(opened);
+}
+
+// A batch is run N with N % 10 tasks: a half one would be seen.
+Batch BatchOf(std::uint64_t run) {
+  Batch batch;
+  batch.runs = {SampleRun(run)};
+  for (std::uint32_t task = 0; task < run % 10; ++task)
+    batch.tasks.push_back(SampleTask(run, task));
+  return batch;
+}
+
+fs::path NewestLog(const fs::path& directory) {
+  fs::path newest;
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    if (entry.path().extension() == ".log" && entry.file_size() > 0) newest = entry.path();
+  }
+  return newest;
+}
+
+// A process of its own commits runs 1, 2, 3 … and says each number when it is acknowledged.
+struct Writer {
+  pid_t pid = 0;
+  std::FILE* said = nullptr;
+
+  explicit Writer(const fs::path& directory) {
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    posix_spawn_file_actions_t files;
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_adddup2(&files, ends[1], 1);
+    posix_spawn_file_actions_addclose(&files, ends[0]);
+    std::string program = fs::read_symlink("/proc/self/exe").parent_path() / "store_writer";
+    std::string argument = directory.string();
+    char* argv[] = {program.data(), argument.data(), nullptr};
+    CHECK(posix_spawn(&pid, program.c_str(), &files, nullptr, argv, environ) == 0);
+    posix_spawn_file_actions_destroy(&files);
+    close(ends[1]);
+    said = fdopen(ends[0], "r");
+  }
+  ~Writer() {
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+    if (said != nullptr) fclose(said);
+  }
+  std::uint64_t Next() {
+    unsigned long number = 0;
+    CHECK(std::fscanf(said, "%lu", &number) == 1);
+    return number;
+  }
+};
+
+TEST(RocksDbStore, HasEveryAcknowledgedBatchWholeAfterAKill) {
+  for (std::uint64_t kill_after : {1u, 7u, 50u, 200u}) {
+    TemporaryDirectory directory;
+    {
+      Writer writer(directory.path());
+      while (writer.Next() < kill_after) {
+      }
+    }
+    const auto store = Open(directory.path());
+    const auto runs = store->Runs();
+    ASSERT_TRUE(runs);
+    ASSERT_GE(runs->size(), kill_after);
+    for (const RunRecord& run : *runs) {
+      EXPECT_EQ(store->Load(run.id)->tasks.size(), run.id.value % 10);
+    }
+  }
+}
+
+TEST(RocksDbStore, CanBeReadWhileAnotherProcessWrites) {
+  TemporaryDirectory directory;
+  Writer writer(directory.path());
+  while (writer.Next() < 20) {
+  }
+  auto reader = RocksDbCheckpointStore::OpenForReading(directory.path());
+  ASSERT_TRUE(reader) << reader.error().message;
+  EXPECT_GE((*reader)->Runs()->size(), 20u);
+  while (writer.Next() < 100) {
+  }
+  ASSERT_TRUE((*reader)->CatchUp());
+  EXPECT_GE((*reader)->Runs()->size(), 100u);
+  EXPECT_FALSE((*reader)->Commit(BatchOf(1)));
+}
+
+TEST(RocksDbStore, HasOneWriter) {
+  TemporaryDirectory directory;
+  Writer writer(directory.path());
+  writer.Next();
+
+  const auto second = RocksDbCheckpointStore::Open(directory.path());
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, ErrorCode::Locked) << second.error().message;
+}
+
+TEST(RocksDbStore, RefusesDamageInTheMiddleOfItsLog) {
+  TemporaryDirectory directory;
+  {
+    Writer writer(directory.path());
+    while (writer.Next() < 100) {
+    }
+  }
+  const fs::path log = NewestLog(directory.path());
+  const auto middle = static_cast<std::streamoff>(fs::file_size(log) / 2);
+  std::fstream file(log, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(middle);
+  const auto byte = static_cast<char>(file.get() ^ 0x55);
+  file.seekp(middle);
+  file.put(byte);
+  file.close();
+
+  const auto opened = RocksDbCheckpointStore::Open(directory.path());
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, ErrorCode::Corrupt) << opened.error().message;
+  EXPECT_NE(opened.error().message.find("--state-dir"), std::string::npos);
+}
+
+TEST(RocksDbStore, ForgivesATornWriteAtTheEndOfItsLog) {
+  TemporaryDirectory directory;
+  {
+    Writer writer(directory.path());
+    while (writer.Next() < 50) {
+    }
+  }
+  const fs::path log = NewestLog(directory.path());
+  fs::resize_file(log, fs::file_size(log) - 5);
+
+  EXPECT_GE(Open(directory.path())->Runs()->size(), 49u);
+}
+
+TEST(RocksDbStore, SaysThatThereIsNoStore) {
+  TemporaryDirectory directory;
+
+  const auto reader = RocksDbCheckpointStore::OpenForReading(directory.path() / "db");
+  ASSERT_FALSE(reader);
+  EXPECT_EQ(reader.error().code, ErrorCode::NotFound);
+}
+
+TEST(StateLock, IsHeldByOneAndNamesIt) {
+  TemporaryDirectory directory;
+  const fs::path state = directory.path() / "state";
+  EXPECT_FALSE(StateLock::IsHeld(state));
+  {
+    auto first = StateLock::Take(state);
+    ASSERT_TRUE(first);
+    EXPECT_TRUE(StateLock::IsHeld(state));
+    const auto second = StateLock::Take(state);
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code, ErrorCode::Locked);
+    EXPECT_NE(second.error().message.find("pid " + std::to_string(getpid())), std::string::npos);
+  }
+  EXPECT_FALSE(StateLock::IsHeld(state));
+  EXPECT_TRUE(StateLock::Take(state));
+  EXPECT_EQ(fs::status(state).permissions(), fs::perms::owner_all);
+}
+
+}  // namespace
+}  // namespace troupe
