@@ -6,8 +6,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/time.h"
 #include "coordinator/run_event.h"
@@ -40,7 +42,37 @@ std::unique_ptr<Progress> MakeProgress(ProgressStyle style);
 // One event as a JSON object, as `--json` prints it, without a newline.
 std::string ToJson(const RunEvent& event);
 
-// "0.4s", "12.3s", "4m 05s", "1h 02m".
-std::string FormatDuration(Duration duration);
+// A line for people: "completed  draft  3.1s (writer, attempt 2)". Empty: not notable.
+std::string DescribeEvent(const RunEvent& event, bool color);
+
+// The state behind the live block; what it draws is a function of it, the time and the size.
+class LiveModel {
+ public:
+  void Begin(std::uint32_t tasks, std::uint32_t settled, Instant now);
+  void On(const RunEvent& event);
+  std::vector<std::string> Draw(Instant now, std::size_t columns, std::size_t rows,
+                                bool color) const;
+
+ private:
+  struct Running {
+    std::string name = "";
+    std::string who = "";  // Agent and worker.
+    Instant since{};
+  };
+  struct Waiting {
+    std::string text = "";
+    Instant until{};
+  };
+
+  std::uint32_t tasks_ = 0;
+  std::uint32_t settled_ = 0;
+  std::uint32_t failed_ = 0;
+  std::uint32_t skipped_ = 0;
+  bool paused_ = false;
+  Instant began_{};
+  std::map<std::pair<Instant, std::string>, Running> running_;  // Longest first.
+  std::map<std::string, Instant> since_;
+  std::map<std::string, Waiting> waiting_;
+};
 
 }  // namespace troupe

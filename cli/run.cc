@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <random>
 #include <thread>
@@ -19,7 +20,9 @@
 #include "cli/local_workers.h"
 #include "cli/progress.h"
 #include "cli/read_file.h"
+#include "cli/state.h"
 #include "cli/summary.h"
+#include "cli/text.h"
 #include "coordinator/coordinator_daemon.h"
 #include "coordinator/resume.h"
 #include "storage/rocksdb_checkpoint_store.h"
@@ -33,11 +36,6 @@ namespace fs = std::filesystem;
 
 constexpr Duration kRedraw = std::chrono::milliseconds(100);
 constexpr std::size_t kSocketPathMax = 100;
-
-int Refuse(const std::string& message) {
-  fmt::print(stderr, "troupe: {}\n", message);
-  return kExitBadRequest;
-}
 
 std::uint64_t RandomSeed() {
   std::random_device device;
@@ -192,7 +190,9 @@ Result<std::string> LocalRun::MakeEndpoint() {
     socket_directory_ = pattern;
     path = socket_directory_ / "coordinator.sock";
   }
-  return "ipc://" + path.string();
+  const std::string endpoint = "ipc://" + path.string();
+  std::ofstream(state_dir_ / "endpoint") << endpoint << "\n";  // For `troupe delete`.
+  return endpoint;
 }
 
 void LocalRun::On(const RunEvent& event) {

@@ -1,4 +1,4 @@
-// Why a task is not running, in one sentence (P9: no silent wait).
+// Why a task is as it is, in one sentence (P9: no silent wait).
 #pragma once
 
 #include <cstdint>
@@ -6,11 +6,11 @@
 
 #include "base/time.h"
 #include "coordinator/live_run.h"
-#include "coordinator/resume.h"
 
 namespace troupe {
 
-// Of a run that was read from the store: its state as it would be if it went on at `now`.
-std::string Explain(const Resumable& saved, std::uint32_t task, Instant now);
+// `task` is a plan index. `live`: a coordinator is at work on the run; else nothing moves until it
+// is resumed.
+std::string Explain(const LiveRun& run, std::uint32_t task, bool live, Instant now);
 
 }  // namespace troupe

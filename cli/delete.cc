@@ -1,0 +1,83 @@
+// `troupe delete`: forgets a run that has ended. If a coordinator is at work in the state
+// directory, it is asked to do it.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+
+#include "base/clock.h"
+#include "cli/commands.h"
+#include "cli/state.h"
+#include "protocol/codec.h"
+#include "protocol/zmq_endpoint.h"
+#include "storage/state_lock.h"
+
+namespace troupe {
+namespace {
+
+constexpr Duration kAnswerWithin = std::chrono::seconds(10);
+
+// Asks the coordinator that is at work in this directory.
+int AskToDelete(const std::filesystem::path& directory, RunId run) {
+  std::string endpoint;
+  std::getline(std::ifstream(directory / "endpoint"), endpoint);
+  Result<DealerEndpoint> dealer =
+      DealerEndpoint::Connect(endpoint, fmt::format("client/{}", getpid()));
+  if (!dealer) return Refuse(dealer.error().message);
+  const Clock clock;
+  const Instant until = clock.Now() + kAnswerWithin;
+  const std::string question =
+      Encode(ToCoordinator(ClientCommand{.request = 1, .kind = CommandKind::Delete, .run = run}));
+  bool asked = false;
+  while (clock.Now() < until) {
+    asked = asked || dealer->Send(question) == SendResult::Sent;
+    std::vector<WaitFd> none;
+    dealer->Wait(none, std::chrono::milliseconds(asked ? 100 : 10));
+    while (const std::optional<std::string> bytes = dealer->Receive()) {
+      const Result<FromCoordinator> answer = DecodeFromCoordinator(*bytes);
+      if (!answer) continue;
+      const auto* reply = std::get_if<ClientReply>(&*answer);
+      if (reply == nullptr) continue;
+      if (!reply->error.empty()) return Refuse(reply->error);
+      fmt::print("run {} is deleted\n", run.value);
+      return kExitOk;
+    }
+  }
+  fmt::print(stderr, "troupe: the coordinator in {} does not answer\n", directory.string());
+  return kExitNoCoordinator;
+}
+
+}  // namespace
+
+int DeleteRun(const StateOptions& options) {
+  RunRecord record;
+  {
+    const Result<StoredRun> run = OpenRun(options);
+    if (!run) return Refuse(run.error().message);
+    record = run->checkpoint.run;
+  }
+  if (!IsFinal(record.state)) {
+    return Refuse(
+        fmt::format("run {} has not ended. Finish it: troupe run {} --resume{}; or stop "
+                    "and remove it: troupe run {} --clean{}",
+                    record.id.value, record.file, StateDirFlag(options.state_dir), record.file,
+                    StateDirFlag(options.state_dir)));
+  }
+  const std::filesystem::path directory = options.state_dir;
+  const Result<StateLock> lock = StateLock::Take(directory);
+  if (!lock && lock.error().code == ErrorCode::Locked) return AskToDelete(directory, record.id);
+  if (!lock) return Refuse(lock.error().message);
+  const auto store = RocksDbCheckpointStore::Open(directory / "db");
+  if (!store) return Refuse(store.error().message);
+  Batch batch;
+  batch.deleted_runs = {record.id};
+  if (Status committed = (*store)->Commit(batch); !committed) {
+    return Refuse(committed.error().message);
+  }
+  fmt::print("run {} is deleted\n", record.id.value);
+  return kExitOk;
+}
+
+}  // namespace troupe

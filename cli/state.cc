@@ -1,0 +1,111 @@
+#include "cli/state.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <filesystem>
+
+#include "cli/text.h"
+#include "coordinator/resume.h"
+#include "storage/state_lock.h"
+#include "workflow/compile.h"
+
+namespace troupe {
+namespace {
+
+Result<RunId> ChooseRun(const StateOptions& options, const std::vector<RunRecord>& runs) {
+  if (runs.empty()) {
+    return Error{ErrorCode::NotFound, fmt::format("there are no runs in {}", options.state_dir)};
+  }
+  if (options.run.empty()) return runs.back().id;
+  RunId id;
+  const char* end = options.run.data() + options.run.size();
+  const auto [rest, error] = std::from_chars(options.run.data(), end, id.value);
+  if (error != std::errc() || rest != end) {
+    return Error{ErrorCode::Invalid,
+                 fmt::format("\"{}\" is not the number of a run; `troupe runs{}` lists them",
+                             Escaped(options.run), StateDirFlag(options.state_dir))};
+  }
+  for (const RunRecord& run : runs) {
+    if (run.id == id) return id;
+  }
+  return Error{ErrorCode::NotFound,
+               fmt::format("there is no run {} in {}; the runs are {} to {}", id.value,
+                           options.state_dir, runs.front().id.value, runs.back().id.value)};
+}
+
+}  // namespace
+
+int Refuse(const std::string& message) {
+  fmt::print(stderr, "troupe: {}\n", message);
+  return kExitBadRequest;
+}
+
+std::string StateDirFlag(const std::string& state_dir) {
+  return state_dir == StateOptions{}.state_dir ? "" : " --state-dir " + state_dir;
+}
+
+std::string StateNameOf(const RunRecord& run, bool at_work) {
+  if (!at_work && run.state == RunState::Running) return "interrupted";
+  return std::string(Name(run.state));
+}
+
+std::string StoredRun::StateName() const { return StateNameOf(checkpoint.run, at_work); }
+
+Result<std::uint32_t> StoredRun::FindTask(const std::string& id) const {
+  std::vector<std::string_view> names;
+  for (std::uint32_t i = 0; i < plan->tasks.size(); ++i) {
+    if (plan->tasks[i].id == id) return i;
+    names.push_back(plan->tasks[i].id);
+  }
+  const std::string near = DidYouMean(id, names);
+  return Error{ErrorCode::NotFound,
+               fmt::format("run {} has no task \"{}\"{}", checkpoint.run.id.value, Escaped(id),
+                           near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near))};
+}
+
+Result<StoredRun> OpenRun(const StateOptions& options) {
+  const std::filesystem::path directory = options.state_dir;
+  StoredRun stored;
+  stored.at_work = StateLock::IsHeld(directory);
+  auto store = RocksDbCheckpointStore::OpenForReading(directory / "db");
+  if (!store) return store.error();
+  stored.store = *std::move(store);
+  const Result<std::vector<RunRecord>> runs = stored.store->Runs();
+  if (!runs) return runs.error();
+  const Result<RunId> id = ChooseRun(options, *runs);
+  if (!id) return id.error();
+  Result<Resumable> saved = LoadRun(*stored.store, *id);
+  if (!saved) return saved.error();
+  stored.plan = saved->plan;
+  stored.live = std::make_unique<LiveRun>(saved->checkpoint.run, saved->plan);
+  Effects nothing;
+  WorkerPool pool;
+  Random random(0);
+  Turn turn{saved->checkpoint.run.created, nothing, pool, random};
+  stored.live->Restore(saved->checkpoint, saved->outcomes, true, turn);
+  stored.checkpoint = std::move(saved->checkpoint);
+  return stored;
+}
+
+std::string FormatTable(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], WidthOf(row[i]));
+  }
+  std::string table;
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      line += row[i] + std::string(widths[i] - WidthOf(row[i]) + 2, ' ');
+    }
+    while (!line.empty() && line.back() == ' ') line.pop_back();
+    table += line + "\n";
+  }
+  return table;
+}
+
+}  // namespace troupe

@@ -1,0 +1,42 @@
+// Reading a state directory, also while a run is going on there.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "cli/commands.h"
+#include "coordinator/live_run.h"
+#include "storage/rocksdb_checkpoint_store.h"
+
+namespace troupe {
+
+// A run as it was committed, and what its tasks are as a consequence.
+struct StoredRun {
+  std::unique_ptr<RocksDbCheckpointStore> store = {};
+  Checkpoint checkpoint = {};
+  bool at_work = false;  // A coordinator holds the state directory.
+  std::shared_ptr<const Plan> plan = {};
+  std::unique_ptr<LiveRun> live = {};  // Restored; nothing moves in it.
+
+  // "interrupted" for a run that nobody is at work on.
+  std::string StateName() const;
+  // Plan index of a task; NotFound with a suggestion.
+  Result<std::uint32_t> FindTask(const std::string& id) const;
+};
+
+// The run that the options name, or the newest.
+Result<StoredRun> OpenRun(const StateOptions& options);
+
+std::string StateNameOf(const RunRecord& run, bool at_work);
+
+// Says it on stderr and returns the exit code.
+int Refuse(const std::string& message);
+
+// " --state-dir X" for a command to type, if it is not the default.
+std::string StateDirFlag(const std::string& state_dir);
+
+// A table with columns as wide as what stands in them.
+std::string FormatTable(const std::vector<std::vector<std::string>>& rows);
+
+}  // namespace troupe

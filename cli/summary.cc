@@ -1,0 +1,205 @@
+#include "cli/summary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "cli/state.h"
+#include "cli/text.h"
+#include "coordinator/recovery_policy.h"
+#include "workflow/compile.h"
+
+namespace troupe {
+namespace {
+
+constexpr std::size_t kLongestMax = 5;
+constexpr std::size_t kFailuresMax = 10;
+constexpr std::uint32_t kDelaysMax = 6;
+
+const TaskRecord* Find(const Checkpoint& checkpoint, std::uint32_t index) {
+  const auto& slots = checkpoint.run.slots;
+  const std::uint32_t id = slots.empty() ? index : slots[index];
+  const auto it = std::lower_bound(
+      checkpoint.tasks.begin(), checkpoint.tasks.end(), id,
+      [](const TaskRecord& task, std::uint32_t value) { return task.task.value < value; });
+  return it == checkpoint.tasks.end() || it->task.value != id ? nullptr : &*it;
+}
+
+std::string Counts(const Plan& plan, const Checkpoint& checkpoint) {
+  std::map<TaskState, std::size_t> counts;
+  for (std::uint32_t i = 0; i < plan.tasks.size(); ++i) {
+    const TaskRecord* task = Find(checkpoint, i);
+    ++counts[task == nullptr ? TaskState::Pending : task->state];
+  }
+  std::string text;
+  for (const auto& [state, count] : counts) {
+    const bool settled = IsSettled(state);
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count,
+                        settled ? Name(state) : std::string_view("not settled"));
+  }
+  return text;
+}
+
+std::string Effort(const Plan& plan, const Checkpoint& checkpoint) {
+  std::uint32_t attempts = 0;
+  std::uint32_t tasks = 0;
+  std::uint32_t fallbacks = 0;
+  for (std::uint32_t i = 0; i < plan.tasks.size(); ++i) {
+    const TaskRecord* task = Find(checkpoint, i);
+    if (task == nullptr || task->attempts == 0) continue;
+    ++tasks;
+    attempts += task->attempts;
+    fallbacks += task->step > 0 ? 1 : 0;
+  }
+  std::string text = fmt::format("{} attempt{}", attempts, attempts == 1 ? "" : "s");
+  if (attempts > tasks) text += fmt::format(", {} of them repeated", attempts - tasks);
+  if (fallbacks > 0) {
+    text += fmt::format(", {} fallback{}", fallbacks, fallbacks == 1 ? "" : "s");
+  }
+  return text;
+}
+
+// The tasks that took longest, with their times.
+std::string Longest(const Plan& plan, const Checkpoint& checkpoint) {
+  std::vector<std::pair<Duration, std::uint32_t>> times;
+  for (std::uint32_t i = 0; i < plan.tasks.size(); ++i) {
+    const TaskRecord* task = Find(checkpoint, i);
+    if (task == nullptr || task->state != TaskState::Completed) continue;
+    times.emplace_back(task->ended - task->first_started, i);
+  }
+  if (times.size() < 2) return "";
+  std::stable_sort(times.begin(), times.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::string text = "  longest: ";
+  for (std::size_t n = 0; n < std::min(kLongestMax, times.size()); ++n) {
+    text += fmt::format("{}{} {}", n == 0 ? "" : ", ", Escaped(plan.tasks[times[n].second].id),
+                        FormatDuration(times[n].first));
+  }
+  return text + "\n";
+}
+
+std::string Failures(const Plan& plan, const Checkpoint& checkpoint) {
+  std::string text;
+  std::size_t count = 0;
+  for (std::uint32_t i = 0; i < plan.tasks.size(); ++i) {
+    const TaskRecord* task = Find(checkpoint, i);
+    if (task == nullptr || task->state != TaskState::Failed) continue;
+    if (++count > kFailuresMax) continue;
+    text += fmt::format("  FAILED {}: {}: {} (attempt {})\n", Escaped(plan.tasks[i].id),
+                        task->failure ? Name(*task->failure) : "", Escaped(task->message),
+                        task->attempts);
+  }
+  if (count > kFailuresMax) text += fmt::format("  … and {} more\n", count - kFailuresMax);
+  if (count == 0 && !checkpoint.run.first_failure.empty()) {
+    text += fmt::format("  FAILED {}\n", Escaped(checkpoint.run.first_failure));
+  }
+  return text;
+}
+
+std::string FirstFailedTask(const Plan& plan, const Checkpoint& checkpoint) {
+  for (std::uint32_t i = 0; i < plan.tasks.size(); ++i) {
+    const TaskRecord* task = Find(checkpoint, i);
+    if (task != nullptr && task->state == TaskState::Failed) return plan.tasks[i].id;
+  }
+  return "";
+}
+
+// A word for the shell.
+std::string Quoted(const std::string& word) {
+  const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("-_./:@+").find(c) != std::string_view::npos;
+  });
+  if (plain) return word;
+  std::string quoted = "'";
+  for (char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+std::string AgentName(const Plan& plan, const PlannedTask& task) {
+  if (task.agent != kNone) return "agent " + Escaped(plan.agents[task.agent].name);
+  return task.kind == TaskKind::Script ? "script" : "command";
+}
+
+// "retries 3 times after 1.0s, 2.0s, 4.0s"
+std::string RetryText(const RecoveryRules& rules, std::uint32_t retries) {
+  if (retries == 0) return "";
+  std::string text = fmt::format("{} retr{} after ", retries, retries == 1 ? "y" : "ies");
+  if (!rules.exponential_backoff) return text + FormatDuration(rules.retry_delay);
+  for (std::uint32_t n = 1; n <= std::min(retries, kDelaysMax); ++n) {
+    text += (n == 1 ? "" : ", ") + FormatDuration(RetryDelay(rules, n));
+  }
+  return text + (retries > kDelaysMax ? ", …" : "");
+}
+
+std::string Ladder(const Plan& plan, const PlannedTask& task) {
+  const RecoveryRules& rules = *task.rules;
+  std::string text = AgentName(plan, task);
+  if (rules.retry > 0) text += ", " + RetryText(rules, rules.retry);
+  for (std::uint32_t agent : rules.fallback_agents) {
+    text += " → agent " + Escaped(plan.agents[agent].name);
+    if (rules.fallback_retry > 0) text += ", " + RetryText(rules, rules.fallback_retry);
+  }
+  switch (rules.on_exhausted) {
+    case OnExhausted::Abort:
+      return text + " → abort the run";
+    case OnExhausted::Skip:
+      return text + " → skip";
+    case OnExhausted::Continue:
+      return text + " → fail, others go on";
+  }
+  return text;
+}
+
+std::string HooksText(const Plan& plan) {
+  std::string text;
+  for (int list = 0; list < kHookListCount; ++list) {
+    for (const Hook& hook : plan.hooks[list]) {
+      text += fmt::format("  {:<18} {}{}{}\n", Name(static_cast<HookList>(list)),
+                          Escaped(hook.description.empty() ? hook.command : hook.description),
+                          hook.async ? " (async)" : "", hook.fail ? " (must succeed)" : "");
+    }
+  }
+  return text.empty() ? "" : "hooks:\n" + text;
+}
+
+}  // namespace
+
+std::string FormatSummary(const Plan& plan, const Checkpoint& checkpoint, const std::string& file,
+                          const std::string& state_dir) {
+  const RunRecord& run = checkpoint.run;
+  const std::string flag = StateDirFlag(state_dir);
+  std::string text = fmt::format("\nrun {} {}", run.id.value, Name(run.state));
+  if (run.ended != Instant{}) text += " in " + FormatDuration(run.ended - run.started);
+  text += fmt::format(": {}; {}\n", Counts(plan, checkpoint), Effort(plan, checkpoint));
+  if (run.state == RunState::Succeeded) return text + Longest(plan, checkpoint);
+  if (!IsFinal(run.state)) {
+    return text + fmt::format("  go on with: troupe run {} --resume{}\n", Quoted(file), flag);
+  }
+  text += Failures(plan, checkpoint);
+  const std::string task = FirstFailedTask(plan, checkpoint);
+  text += fmt::format("  why: troupe why {}{}{}\n", run.id.value,
+                      task.empty() ? "" : " " + Quoted(task), flag);
+  text += fmt::format("  output: troupe logs {}{}{}\n", run.id.value,
+                      task.empty() ? " --hooks" : " " + Quoted(task), flag);
+  return text;
+}
+
+std::string FormatPlan(const Plan& plan) {
+  std::string text =
+      fmt::format("\"{}\" {}: {} task{}, {} agent{}. Nothing is run.\n", Escaped(plan.name),
+                  Escaped(plan.version), plan.tasks.size(), plan.tasks.size() == 1 ? "" : "s",
+                  plan.agents.size(), plan.agents.size() == 1 ? "" : "s");
+  std::vector<std::vector<std::string>> rows;
+  std::size_t place = 0;
+  for (std::uint32_t index : StartOrder(plan)) {
+    const PlannedTask& task = plan.tasks[index];
+    rows.push_back({fmt::format("{:>4}.", ++place), Escaped(task.id),
+                    task.stage == kNone ? "" : "stage " + Escaped(plan.stages[task.stage].name),
+                    Ladder(plan, task)});
+  }
+  return text + FormatTable(rows) + HooksText(plan);
+}
+
+}  // namespace troupe
