@@ -214,4 +214,12 @@ struct EffectiveSettings {
 };
 EffectiveSettings SettingsFor(const Plan& plan, const PlannedTask& task, std::uint32_t agent);
 
+// The task's inputs as one JSON object. Unresolved as Fill(). What Ref::TaskInput looks up is a
+// member of this; the references within inputs are never TaskInputs.
+Result<std::string> FillInputs(const PlannedTask& task, const ValueSource& values);
+
+// The order in which tasks would start if one ran at a time: what they need first; ties by
+// priority, then by place in the file.
+std::vector<std::uint32_t> StartOrder(const Plan& plan);
+
 }  // namespace troupe

@@ -1,0 +1,35 @@
+// From a checked document to a plan.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "workflow/document.h"
+#include "workflow/order.h"
+#include "workflow/plan.h"
+#include "workflow/references.h"
+
+namespace troupe {
+
+// Agents and tasks with their text compiled; tasks are numbered as in the document and know nothing
+// of each other yet.
+struct CompiledTexts {
+  std::vector<Agent> agents = {};
+  std::vector<PlannedTask> tasks = {};
+  HooksDoc root_hooks = {};                   // With Hook::env filled in.
+  std::vector<HooksDoc> workflow_hooks = {};  // Of each workflow.
+};
+
+// Compiles everything, also what will not run, so that all of it is checked.
+CompiledTexts CompileTexts(Reader& reader, const Document& document, References& references);
+
+// What runs under `workflow`. There must be no errors.
+std::shared_ptr<const Plan> BuildPlan(const Document& document, const Order& order,
+                                      std::uint32_t workflow, CompiledTexts texts);
+
+// Of all that defines what the task does, the agents that may do it included.
+std::uint64_t Fingerprint(const PlannedTask& task, const std::vector<std::uint64_t>& agents);
+std::uint64_t Fingerprint(const Agent& agent);
+
+}  // namespace troupe

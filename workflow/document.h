@@ -1,0 +1,194 @@
+// A workflow file as it was written, after its shape was checked: keys, types and ranges are right
+// or were reported, names are still names.
+//
+// Text stays in the tree (as NodeIds) until references are compiled. Borrows the tree.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "workflow/plan.h"
+#include "workflow/reader.h"
+#include "workflow/tree.h"
+
+namespace troupe {
+
+using EnvDoc = std::vector<std::pair<std::string_view, NodeId>>;
+
+// What one `on_error` says; what is not set comes from the next one.
+struct OnErrorDoc {
+  std::optional<std::uint32_t> retry = {};
+  std::optional<Duration> retry_delay = {};
+  std::optional<bool> exponential_backoff = {};
+  std::optional<Duration> max_retry_delay = {};
+  std::uint32_t max_retry_delay_at = kNoPlace;
+  std::uint32_t retry_delay_at = kNoPlace;
+  std::optional<double> jitter = {};
+  std::optional<std::uint32_t> retry_on = {};
+  std::optional<std::uint32_t> no_retry_on = {};
+  std::optional<std::vector<Named>> fallback_names = {};
+  std::optional<std::uint32_t> fallback_retry = {};
+  std::optional<OnExhausted> on_exhausted = {};
+  std::optional<bool> prefer_other_worker = {};
+  std::vector<std::uint32_t> fallback_agents = {};  // The names that exist, resolved later.
+};
+
+struct AgentDoc {
+  std::uint32_t at = kNoPlace;
+  Agent agent = {};  // What needs no references; the rest is put in later.
+  std::optional<Provider> provider = {};
+  bool provider_refused = false;  // One that is not supported yet.
+  bool has_model = false;
+  bool has_mock = false;
+  bool has_tools = false;
+  std::optional<bool> create_cwd = {};
+  NodeId system_prompt = kNoNode;
+  NodeId cwd = kNoNode;
+  NodeId command = kNoNode;
+  std::uint32_t command_at = kNoPlace;
+  std::vector<NodeId> allowed_directories = {};
+  EnvDoc env = {};
+  OnErrorDoc on_error = {};
+};
+
+// A task's `command` or `script`.
+struct WorkDoc {
+  NodeId shell = kNoNode;             // command: a string
+  std::vector<NodeId> argv = {};      // command: a list, or executable and args
+  std::string_view interpreter = {};  // script
+  NodeId content = kNoNode;
+  NodeId file = kNoNode;
+  NodeId working_dir = kNoNode;
+  EnvDoc env = {};
+  std::optional<Duration> timeout = {};
+  std::uint32_t timeout_at = kNoPlace;
+  bool capture_stdout = true;
+  bool capture_stderr = false;
+};
+
+struct TaskDoc {
+  std::string_view id = "";
+  std::uint32_t at = kNoPlace;  // Its key.
+  NodeId node = kNoNode;
+  std::optional<TaskKind> kind = {};  // Nothing: none, several, or one that is refused.
+  NodeId description = kNoNode;
+  Named agent = {};
+  std::uint32_t agent_index = kNone;
+  std::unique_ptr<WorkDoc> work = {};
+  std::unique_ptr<OnErrorDoc> on_error = {};
+  std::vector<Named> depends_on = {};
+  std::vector<std::uint32_t> needs = {};  // Indexes of depends_on, kNone where unknown.
+  std::vector<Named> parallel_with = {};
+  std::vector<std::uint32_t> parallel = {};
+  std::uint32_t priority = 0;
+  NodeId inputs = kNoNode;
+  NodeId output = kNoNode;
+  Settings settings = {};
+  std::uint32_t timeout_at = kNoPlace;
+  bool refused_loop = false;      // Has keys that are not supported yet, so that some of its
+  bool refused_subtasks = false;  // references and names cannot be judged.
+};
+
+// An entry of a stage's `tasks`.
+struct StageEntry {
+  Named task = {};
+  NodeId definition = kNoNode;  // An id → task; kNoNode: a plain id.
+  std::uint32_t index = kNone;  // Into Document::tasks.
+};
+
+struct StageDoc {
+  Named name = {};
+  std::uint32_t at = kNoPlace;
+  std::vector<StageEntry> tasks = {};
+  std::vector<Named> agents = {};
+  std::vector<Named> depends_on = {};
+  std::vector<std::uint32_t> after = {};     // Indexes of depends_on, without repeats.
+  std::vector<std::uint32_t> after_at = {};  // Where each of them is written.
+  bool parallel = false;
+};
+
+struct HookDoc {
+  Hook hook = {};
+  EnvDoc env = {};
+};
+struct HooksDoc {
+  std::vector<HookDoc> lists[kHookListCount] = {};
+};
+
+struct WorkflowDoc {
+  std::string_view name = "";
+  std::uint32_t at = kNoPlace;
+  std::vector<StageDoc> stages = {};
+  HooksDoc hooks = {};
+};
+
+struct OutputDoc {
+  std::string_view name = "";
+  Named task = {};
+};
+
+struct Document {
+  std::string name = "";
+  std::string version = "1.0.0";
+  std::optional<Provider> provider = {};
+  bool provider_refused = false;
+  std::string model = "";
+  NodeId cwd = kNoNode;
+  bool create_cwd = false;
+  std::vector<InputDeclaration> inputs = {};
+  std::vector<OutputDoc> outputs = {};
+  std::vector<AgentDoc> agents = {};
+  std::vector<TaskDoc> tasks = {};
+  std::vector<WorkflowDoc> workflows = {};
+  HooksDoc hooks = {};
+  OnErrorDoc on_error = {};
+  std::uint32_t retry_budget = kNone;
+  std::uint32_t worker_losses_max = 3;
+  Duration rate_limit_wait_max = std::chrono::seconds(86'400);
+  std::optional<BreakerRules> breaker = {};
+  std::uint32_t max_parallel = kNone;
+  Settings settings = {};
+  std::vector<std::string> allowed_tools = {};
+  std::vector<std::string> disallowed_tools = {};
+
+  std::unordered_map<std::string_view, std::uint32_t> agent_index = {};
+  std::unordered_map<std::string_view, std::uint32_t> task_index = {};
+  // Names within subtasks that are refused: they exist, but not for us.
+  std::unordered_set<std::string_view> refused_names = {};
+  bool refused_tasks = false;  // `tasks` or `workflows` could not be read at all.
+};
+
+// Reads the whole file. All problems of shape are added; what is wrong is left out.
+Document ReadDocument(Reader& reader);
+
+// The parts of it, each in a file of its own.
+void ReadAgents(Reader& reader, const Field& field, Document& document);
+void ReadTasks(Reader& reader, const Field& field, Document& document);
+// `definition` is what stands under `id`. Adds the task to the document.
+void ReadTask(Reader& reader, std::string_view id, std::uint32_t at, NodeId definition,
+              Document& document);
+void ReadWorkflows(Reader& reader, const Field& field, Document& document);
+void ReadHooks(Reader& reader, const Field& field, HooksDoc& hooks);
+void ReadInputs(Reader& reader, const Field& field, Document& document);
+void ReadOutputs(Reader& reader, const Field& field, Document& document);
+
+// Parts that occur in several places.
+OnErrorDoc ReadOnError(Reader& reader, const Field& field);
+void ReadBreaker(Reader& reader, const Field& field, std::optional<BreakerRules>& breaker);
+void ReadRequires(Reader& reader, const Field& field, Settings& settings);
+void ReadLimits(Reader& reader, const Field& field, Settings& settings);
+EnvDoc ReadEnv(Reader& reader, const Field& field);
+std::vector<std::string> ReadTools(Reader& reader, const Field& field);
+std::optional<Provider> ReadProvider(Reader& reader, const Field& field, bool& refused);
+// Text: kNoNode if the value is no string.
+NodeId ReadText(Reader& reader, const Field& field);
+std::vector<NodeId> ReadTexts(Reader& reader, const Field& field);
+
+}  // namespace troupe

@@ -1,0 +1,79 @@
+#include "workflow/plan.h"
+
+#include <queue>
+
+namespace troupe {
+
+EffectiveSettings SettingsFor(const Plan& plan, const PlannedTask& task, std::uint32_t agent) {
+  const Settings none;
+  const Settings& middle = agent == kNone ? none : plan.agents[agent].settings;
+  const auto first = [&](auto member, auto otherwise) {
+    for (const Settings* settings : {&task.settings, &middle, &plan.settings}) {
+      if (settings->*member) return *(settings->*member);
+    }
+    return otherwise;
+  };
+  const bool speaks = agent != kNone && plan.agents[agent].provider == Provider::Claude;
+  const OutputLimits limits;
+  EffectiveSettings effective;
+  effective.timeout = first(&Settings::timeout, Duration(std::chrono::seconds(86'400)));
+  effective.silence = first(&Settings::silence, Duration(std::chrono::seconds(speaks ? 1'800 : 0)));
+  effective.queue_timeout = first(&Settings::queue_timeout, Duration{});
+  effective.limits.stdout_bytes = first(&Settings::max_stdout_bytes, limits.stdout_bytes);
+  effective.limits.stderr_bytes = first(&Settings::max_stderr_bytes, limits.stderr_bytes);
+  effective.limits.combined_bytes = first(&Settings::max_combined_bytes, limits.combined_bytes);
+  effective.limits.truncation = first(&Settings::truncation, limits.truncation);
+  effective.labels = first(&Settings::labels, std::vector<std::string>());
+  return effective;
+}
+
+std::vector<std::uint32_t> StartOrder(const Plan& plan) {
+  const auto tasks = static_cast<std::uint32_t>(plan.tasks.size());
+  const auto nodes = tasks + static_cast<std::uint32_t>(plan.gates.size());
+  const auto needs = [&](std::uint32_t node) -> const std::vector<Dependency>& {
+    return node < tasks ? plan.tasks[node].needs : plan.gates[node - tasks].needs;
+  };
+  std::vector<std::vector<std::uint32_t>> waiting(nodes);
+  std::vector<std::size_t> missing(nodes);
+  for (std::uint32_t node = 0; node < nodes; ++node) {
+    missing[node] = needs(node).size();
+    for (const Dependency& need : needs(node)) {
+      waiting[need.on == Dependency::On::Task ? need.index : tasks + need.index].push_back(node);
+    }
+  }
+  std::priority_queue<std::pair<std::uint32_t, std::uint32_t>,
+                      std::vector<std::pair<std::uint32_t, std::uint32_t>>, std::greater<>>
+      ready;  // Priority and place in the file.
+  std::vector<std::uint32_t> open;
+  std::vector<std::uint32_t> order;
+  const auto offer = [&](std::uint32_t node) {
+    if (node < tasks) {
+      ready.push({plan.tasks[node].priority, node});
+    } else {
+      open.push_back(node);
+    }
+  };
+  const auto pass = [&](std::uint32_t node) {
+    for (std::uint32_t other : waiting[node]) {
+      if (--missing[other] == 0) offer(other);
+    }
+  };
+  for (std::uint32_t node = 0; node < nodes; ++node) {
+    if (missing[node] == 0) offer(node);
+  }
+  while (!ready.empty() || !open.empty()) {
+    if (!open.empty()) {
+      const std::uint32_t gate = open.back();
+      open.pop_back();
+      pass(gate);
+      continue;
+    }
+    const std::uint32_t task = ready.top().second;
+    ready.pop();
+    order.push_back(task);
+    pass(task);
+  }
+  return order;
+}
+
+}  // namespace troupe

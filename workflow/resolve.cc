@@ -1,0 +1,369 @@
+#include "workflow/resolve.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace troupe {
+namespace {
+
+class Resolver {
+ public:
+  Resolver(Reader& reader, Document& document)
+      : reader_(reader), problems_(reader.problems), document_(document) {}
+
+  void Resolve();
+
+ private:
+  void AddStageTask(StageEntry& entry);
+  void CompareWithRoot(const StageEntry& entry);
+  void ResolveStages(WorkflowDoc& workflow, std::uint32_t number);
+  void CheckStageAgents(const StageDoc& stage);
+  void ResolveTask(TaskDoc& task);
+  void WarnAboutParallel();
+  void WarnAboutParallelOf(std::uint32_t index);
+  void ResolveOnError(const std::string& whose, OnErrorDoc& on_error);
+  void CheckAgent(AgentDoc& agent);
+  void CheckRules(const TaskDoc& task);
+
+  std::uint32_t FindTask(const Named& name, const std::string& message);
+  std::uint32_t FindAgent(const Named& name, const std::string& message);
+  const std::vector<std::string_view>& TaskNames();
+  const std::vector<std::string_view>& AgentNames();
+
+  Reader& reader_;
+  Problems& problems_;
+  Document& document_;
+  std::size_t root_tasks_ = 0;
+  std::vector<std::string_view> task_names_;
+  std::vector<std::string_view> agent_names_;
+  std::unordered_set<std::uint64_t> edges_;  // Task and what it needs, for WarnAboutParallel().
+  // Per task, the workflow and stage that were last seen to list it.
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> listed_in_;
+};
+
+const std::vector<std::string_view>& Resolver::TaskNames() {
+  if (task_names_.empty()) {
+    for (const TaskDoc& task : document_.tasks) task_names_.push_back(task.id);
+  }
+  return task_names_;
+}
+
+const std::vector<std::string_view>& Resolver::AgentNames() {
+  if (agent_names_.empty()) {
+    for (const AgentDoc& agent : document_.agents) agent_names_.push_back(agent.agent.name);
+  }
+  return agent_names_;
+}
+
+// The task's index; kNone after reporting `MESSAGE "name", which does not exist`.
+std::uint32_t Resolver::FindTask(const Named& name, const std::string& message) {
+  const auto it = document_.task_index.find(name.name);
+  if (it != document_.task_index.end()) return it->second;
+  if (document_.refused_tasks || document_.refused_names.count(name.name) > 0) return kNone;
+  problems_.Error(name.at, "unknown-task",
+                  fmt::format("{} {}, which does not exist{}", message, Quote(name.name),
+                              problems_.Suggest(name.name, TaskNames())));
+  return kNone;
+}
+
+std::uint32_t Resolver::FindAgent(const Named& name, const std::string& message) {
+  const auto it = document_.agent_index.find(name.name);
+  if (it != document_.agent_index.end()) return it->second;
+  problems_.Error(name.at, "unknown-agent",
+                  fmt::format("{} {}, which does not exist{}", message, Quote(name.name),
+                              problems_.Suggest(name.name, AgentNames())));
+  return kNone;
+}
+
+void Resolver::Resolve() {
+  root_tasks_ = document_.tasks.size();
+  for (WorkflowDoc& workflow : document_.workflows) {
+    for (StageDoc& stage : workflow.stages) {
+      for (StageEntry& entry : stage.tasks) AddStageTask(entry);
+    }
+  }
+  if (document_.tasks.empty() && !document_.refused_tasks) {
+    problems_.Error(reader_.tree.At(reader_.tree.root()), "missing-key",
+                    "the workflow has no tasks");
+  }
+  listed_in_.assign(document_.tasks.size(), {kNone, kNone});
+  for (std::uint32_t i = 0; i < document_.workflows.size(); ++i) {
+    ResolveStages(document_.workflows[i], i);
+  }
+  ResolveOnError("on_error of the workflow", document_.on_error);
+  for (AgentDoc& agent : document_.agents) {
+    ResolveOnError("on_error of agent " + Quote(agent.agent.name), agent.on_error);
+    CheckAgent(agent);
+  }
+  for (TaskDoc& task : document_.tasks) ResolveTask(task);
+  WarnAboutParallel();
+  for (const TaskDoc& task : document_.tasks) CheckRules(task);
+  for (OutputDoc& output : document_.outputs) {
+    if (output.task.at == kNoPlace) continue;
+    FindTask(output.task, fmt::format("output {} takes task", Quote(output.name)));
+  }
+}
+
+// A task that a stage defines. If root `tasks` has the id, that definition counts.
+void Resolver::AddStageTask(StageEntry& entry) {
+  if (entry.definition == kNoNode) return;
+  const auto it = document_.task_index.find(entry.task.name);
+  if (it == document_.task_index.end()) {
+    reader_.CheckName("task name", entry.task.name, entry.task.at);
+    ReadTask(reader_, entry.task.name, entry.task.at, entry.definition, document_);
+    return;
+  }
+  if (it->second < root_tasks_) {
+    CompareWithRoot(entry);
+    return;
+  }
+  if (document_.tasks[it->second].node == entry.definition) return;
+  problems_.Error(entry.task.at, "duplicate-task",
+                  fmt::format("task {} is defined twice in stages", Quote(entry.task.name)));
+}
+
+void Resolver::CompareWithRoot(const StageEntry& entry) {
+  const Tree& tree = reader_.tree;
+  const NodeId root = document_.tasks[document_.task_index.at(entry.task.name)].node;
+  if (!reader_.IsMap({entry.task.name, entry.definition})) return;
+  if (tree.Kind(root) != NodeKind::Map) return;
+  for (const MapEntry& here : tree.Entries(entry.definition)) {
+    const std::string_view key = tree.Key(here);
+    if (key == "description" || key.substr(0, 2) == "x-") continue;
+    const NodeId there = tree.Find(root, key);
+    if (there != kNoNode && tree.Same(there, here.value)) continue;
+    problems_.Warning(here.key_at, "stage-differs",
+                      fmt::format("{} of task {} differs from its definition in \"tasks\", which "
+                                  "counts",
+                                  Quote(key), Quote(entry.task.name)));
+  }
+}
+
+void Resolver::ResolveStages(WorkflowDoc& workflow, std::uint32_t number) {
+  std::unordered_map<std::string_view, std::uint32_t> index;
+  std::vector<std::string_view> names;
+  for (std::uint32_t i = 0; i < workflow.stages.size(); ++i) {
+    const Named& name = workflow.stages[i].name;
+    if (name.at == kNoPlace) continue;
+    names.push_back(name.name);
+    if (index.emplace(name.name, i).second) continue;
+    problems_.Error(name.at, "bad-name",
+                    fmt::format("there are two stages called {}", Quote(name.name)));
+  }
+  for (std::uint32_t i = 0; i < workflow.stages.size(); ++i) {
+    StageDoc& stage = workflow.stages[i];
+    const std::string whose = fmt::format("stage {}", Quote(stage.name.name));
+    for (StageEntry& entry : stage.tasks) {
+      entry.index = FindTask(entry.task, whose + " lists task");
+      if (entry.index == kNone) continue;
+      auto& [in_workflow, in_stage] = listed_in_[entry.index];
+      if (in_workflow == number) {
+        const std::string_view other = workflow.stages[in_stage].name.name;
+        problems_.Error(
+            entry.task.at, "duplicate-task",
+            in_stage == i
+                ? fmt::format("task {} is twice in {}", Quote(entry.task.name), whose)
+                : fmt::format("task {} is in the stages {} and {}", Quote(entry.task.name),
+                              Quote(other), Quote(stage.name.name)));
+        entry.index = kNone;
+        continue;
+      }
+      listed_in_[entry.index] = {number, i};
+    }
+    if (stage.tasks.empty()) {
+      problems_.Warning(stage.at, "empty-stage", fmt::format("{} has no tasks", whose));
+    }
+    std::unordered_set<std::uint32_t> seen;
+    for (const Named& name : stage.depends_on) {
+      const auto it = index.find(name.name);
+      if (it == index.end()) {
+        problems_.Error(name.at, "unknown-stage",
+                        fmt::format("{} depends on {}, which does not exist{}", whose,
+                                    Quote(name.name), problems_.Suggest(name.name, names)));
+      } else if (seen.insert(it->second).second) {
+        stage.after.push_back(it->second);
+        stage.after_at.push_back(name.at);
+      }
+    }
+    CheckStageAgents(stage);
+  }
+}
+
+void Resolver::CheckStageAgents(const StageDoc& stage) {
+  std::unordered_set<std::string_view> agents;
+  for (const Named& name : stage.agents) {
+    FindAgent(name, fmt::format("stage {} names agent", Quote(stage.name.name)));
+    agents.insert(name.name);
+  }
+  if (agents.empty()) return;
+  for (const StageEntry& entry : stage.tasks) {
+    if (entry.index == kNone) continue;
+    const TaskDoc& task = document_.tasks[entry.index];
+    if (task.agent.at == kNoPlace || agents.count(task.agent.name) > 0) continue;
+    problems_.Warning(entry.task.at, "stage-agent",
+                      fmt::format("task {} has agent {}, which stage {} does not list",
+                                  Quote(task.id), Quote(task.agent.name), Quote(stage.name.name)));
+  }
+}
+
+void Resolver::ResolveTask(TaskDoc& task) {
+  const std::string whose = "task " + Quote(task.id);
+  if (task.agent.at != kNoPlace) task.agent_index = FindAgent(task.agent, whose + " has agent");
+  for (const Named& name : task.depends_on) {
+    task.needs.push_back(FindTask(name, whose + " depends on"));
+  }
+  for (const Named& name : task.parallel_with) {
+    task.parallel.push_back(FindTask(name, whose + " runs parallel with"));
+  }
+  if (task.on_error) ResolveOnError("on_error of " + whose, *task.on_error);
+}
+
+void Resolver::WarnAboutParallel() {
+  const bool any = std::any_of(document_.tasks.begin(), document_.tasks.end(),
+                               [](const TaskDoc& task) { return !task.parallel.empty(); });
+  if (!any) return;
+  for (std::uint32_t i = 0; i < document_.tasks.size(); ++i) {
+    for (std::uint32_t need : document_.tasks[i].needs) {
+      edges_.insert((std::uint64_t{i} << 32) | need);
+    }
+  }
+  for (std::uint32_t i = 0; i < document_.tasks.size(); ++i) WarnAboutParallelOf(i);
+}
+
+void Resolver::WarnAboutParallelOf(std::uint32_t index) {
+  const TaskDoc& task = document_.tasks[index];
+  const auto depends = [&](std::uint32_t a, std::uint32_t b) {
+    return edges_.count((std::uint64_t{a} << 32) | b) > 0;
+  };
+  for (std::size_t i = 0; i < task.parallel.size(); ++i) {
+    const std::uint32_t other = task.parallel[i];
+    if (other == kNone) continue;
+    std::string what;
+    if (other == index) {
+      what = "itself";
+    } else if (depends(index, other)) {
+      what = Quote(document_.tasks[other].id) + ", on which it depends";
+    } else if (depends(other, index)) {
+      what = Quote(document_.tasks[other].id) + ", which depends on it";
+    } else {
+      continue;
+    }
+    problems_.Warning(task.parallel_with[i].at, "parallel-with",
+                      fmt::format("task {} cannot run parallel with {}", Quote(task.id), what));
+  }
+}
+
+void Resolver::ResolveOnError(const std::string& whose, OnErrorDoc& on_error) {
+  if (!on_error.fallback_names) return;
+  std::unordered_set<std::uint32_t> seen;
+  for (const Named& name : *on_error.fallback_names) {
+    const std::uint32_t agent = FindAgent(name, whose + " names agent");
+    if (agent == kNone) continue;
+    if (seen.insert(agent).second) {
+      on_error.fallback_agents.push_back(agent);
+    } else {
+      problems_.Error(name.at, "bad-value",
+                      fmt::format("{} names agent {} twice", whose, Quote(name.name)));
+    }
+  }
+}
+
+void Resolver::CheckAgent(AgentDoc& doc) {
+  if (doc.provider_refused) return;
+  if (document_.provider_refused && !doc.provider && doc.command == kNoNode && !doc.has_mock)
+    return;
+  doc.agent.provider = ProviderOf(doc, document_);
+  const bool command = doc.agent.provider == Provider::Command;
+  if (command && doc.command == kNoNode) {
+    problems_.Error(
+        doc.at, "missing-key",
+        fmt::format("agent {} needs \"command\": its provider is command", Quote(doc.agent.name)));
+  } else if (!command && doc.command != kNoNode) {
+    problems_.Error(
+        doc.command_at, "kind",
+        fmt::format("agent {} has provider {}, which has no \"command\"", Quote(doc.agent.name),
+                    doc.agent.provider == Provider::Mock ? "mock" : "claude"));
+  }
+}
+
+// What depends on where a task's rules come from.
+void Resolver::CheckRules(const TaskDoc& task) {
+  if (!task.kind) return;
+  const OnErrorDoc* agent =
+      task.agent_index == kNone ? nullptr : &document_.agents[task.agent_index].on_error;
+  const RecoveryRules rules = MergeRules(task.on_error.get(), agent, document_.on_error);
+  const bool prompt = task.kind == TaskKind::Agent || !rules.fallback_agents.empty();
+  if (prompt && reader_.tree.Find(task.node, "description") == kNoNode) {
+    problems_.Error(task.at, "missing-key",
+                    fmt::format("task {} needs \"description\": it is the prompt of its {}agent",
+                                Quote(task.id), task.kind == TaskKind::Agent ? "" : "fallback "));
+  }
+  const OnErrorDoc* sources[] = {task.on_error.get(), agent, &document_.on_error};
+  for (const OnErrorDoc* source : sources) {
+    if (source == nullptr || !source->fallback_names) continue;
+    for (const Named& name : *source->fallback_names) {
+      if (task.agent.at == kNoPlace || name.name != task.agent.name) continue;
+      problems_.Warning(name.at, "same-agent",
+                        fmt::format("fallback agent {} of task {} is its own agent",
+                                    Quote(name.name), Quote(task.id)));
+    }
+    break;
+  }
+  if (rules.max_retry_delay >= rules.retry_delay) return;
+  std::uint32_t at = task.at;
+  for (const OnErrorDoc* source : sources) {
+    if (source == nullptr || !source->max_retry_delay) continue;
+    at = source->max_retry_delay_at;
+    break;
+  }
+  problems_.Error(
+      at, "out-of-range",
+      fmt::format("\"max_retry_delay_secs\" of task {} is {}, less than its "
+                  "\"retry_delay_secs\", which is {}",
+                  Quote(task.id), ToSeconds(rules.max_retry_delay), ToSeconds(rules.retry_delay)));
+}
+
+}  // namespace
+
+void ResolveNames(Reader& reader, Document& document) { Resolver(reader, document).Resolve(); }
+
+RecoveryRules MergeRules(const OnErrorDoc* task, const OnErrorDoc* agent, const OnErrorDoc& root) {
+  const OnErrorDoc* sources[] = {task, agent, &root};
+  const auto first = [&](auto member, auto otherwise) {
+    for (const OnErrorDoc* source : sources) {
+      if (source != nullptr && source->*member) return *(source->*member);
+    }
+    return otherwise;
+  };
+  RecoveryRules rules;
+  rules.retry = first(&OnErrorDoc::retry, rules.retry);
+  rules.retry_delay = first(&OnErrorDoc::retry_delay, rules.retry_delay);
+  rules.exponential_backoff = first(&OnErrorDoc::exponential_backoff, rules.exponential_backoff);
+  rules.max_retry_delay = first(&OnErrorDoc::max_retry_delay,
+                                std::max<Duration>(rules.max_retry_delay, rules.retry_delay));
+  rules.jitter = first(&OnErrorDoc::jitter, rules.jitter);
+  rules.no_retry_on = first(&OnErrorDoc::no_retry_on, rules.no_retry_on);
+  rules.fallback_retry = first(&OnErrorDoc::fallback_retry, rules.fallback_retry);
+  rules.on_exhausted = first(&OnErrorDoc::on_exhausted, rules.on_exhausted);
+  rules.prefer_other_worker = first(&OnErrorDoc::prefer_other_worker, rules.prefer_other_worker);
+  for (const OnErrorDoc* source : sources) {
+    if (source == nullptr) continue;
+    if (!rules.retry_on) rules.retry_on = source->retry_on;
+  }
+  for (const OnErrorDoc* source : sources) {
+    if (source == nullptr || !source->fallback_names) continue;
+    rules.fallback_agents = source->fallback_agents;
+    break;
+  }
+  return rules;
+}
+
+Provider ProviderOf(const AgentDoc& agent, const Document& document) {
+  if (agent.provider) return *agent.provider;
+  if (agent.command != kNoNode) return Provider::Command;
+  if (agent.has_mock) return Provider::Mock;
+  return document.provider.value_or(Provider::Claude);
+}
+
+}  // namespace troupe
