@@ -254,7 +254,7 @@ void LocalRun::Interrupted() {
   signalfd_siginfo info;
   while (read(signals_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) ++interrupts_;
   const LiveRun* run = daemon_->coordinator().Find(run_);
-  const std::uint32_t running = run == nullptr ? 0 : run->running();
+  const std::uint32_t running = run == nullptr ? 0 : run->Busy();
   if (interrupts_ == 1 && running > 0) {
     stop_at_ = daemon_->Now() + Seconds(options_.grace_secs);
     progress_->Note(

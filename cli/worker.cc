@@ -1,4 +1,6 @@
 #include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -9,6 +11,8 @@
 namespace troupe {
 
 int RunWorker(const WorkerCommand& command) {
+  spdlog::set_default_logger(spdlog::stderr_logger_st("worker"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %L %v");
   std::error_code error;
   const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
   WorkerDaemonOptions options;

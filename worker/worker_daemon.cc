@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <spawn.h>
+#include <spdlog/spdlog.h>
 #include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -107,7 +108,11 @@ void WorkerDaemon::Begin() {
   const Result<std::vector<AttemptId>> ids = ListSpool(options_.spool);
   for (const AttemptId& id : ids ? *ids : std::vector<AttemptId>{}) {
     Result<SpoolState> state = InspectSpool(SpoolDirectory(options_.spool, id));
-    if (!state) continue;
+    if (!state) {
+      spdlog::error("attempt {} in the spool is left alone: {}", ToString(id),
+                    state.error().message);
+      continue;
+    }
     if (state->running) {
       running.push_back(id);
       Watch(id, state->attendant, false);
@@ -115,6 +120,8 @@ void WorkerDaemon::Begin() {
       ended.push_back(*std::move(state->outcome));
     }
   }
+  spdlog::info("worker {} starts: {} slots, {} attempts go on, {} outcomes to deliver",
+               options_.worker.name, options_.worker.slots, running.size(), ended.size());
   WorkerEffects effects;
   core_.Begin(running, std::move(ended), clock_.Now(), effects);
   CarryOut(effects);
@@ -281,6 +288,7 @@ Status WorkerDaemon::Run() {
       core_.Leave(last);
       for (const ToCoordinator& message : last.send) Send(message);
       Flush();
+      spdlog::info("worker {} leaves; {} attempts go on", options_.worker.name, core_.running());
       return {};
     }
   }
