@@ -34,11 +34,14 @@ struct Faults {
 
 class Cluster {
  public:
-  Cluster(std::shared_ptr<const Plan> plan, std::uint64_t seed, std::uint32_t workers,
-          std::uint32_t slots, Faults faults = {})
-      : plan_(std::move(plan)), random_(seed), slots_(slots), faults_(faults) {
+  Cluster(std::shared_ptr<const Plan> plan, std::uint64_t seed, std::uint64_t workers,
+          std::uint64_t slots, Faults faults = {})
+      : plan_(std::move(plan)),
+        random_(seed),
+        slots_(static_cast<std::uint32_t>(slots)),
+        faults_(faults) {
     StartCoordinator();
-    for (std::uint32_t n = 1; n <= workers; ++n) StartWorker("w" + std::to_string(n));
+    for (std::uint64_t n = 1; n <= workers; ++n) StartWorker("w" + std::to_string(n));
   }
 
   void Submit() {
