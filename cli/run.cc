@@ -211,11 +211,11 @@ Status LocalRun::Begin() {
   if (!endpoint) return endpoint.error();
   Result<RouterEndpoint> router = RouterEndpoint::Bind(*endpoint);
   if (!router) return router.error();
-  RunId next{1};
-  for (const RunRecord& run : known_) next.value = std::max(next.value, run.id.value + 1);
-  daemon_ = std::make_unique<CoordinatorDaemon>(*std::move(router), *store_,
-                                                CoordinatorOptions{.seed = RandomSeed()}, next,
-                                                [this](const RunEvent& event) { On(event); });
+  const Result<RunId> last = store_->LastRun();
+  if (!last) return last.error();
+  daemon_ = std::make_unique<CoordinatorDaemon>(
+      *std::move(router), *store_, CoordinatorOptions{.seed = RandomSeed()}, RunId{last->value + 1},
+      [this](const RunEvent& event) { On(event); });
   for (const RunRecord& run : known_) {
     if (IsFinal(run.state) || run.id == run_) continue;
     if (Result<Resumable> other = LoadRun(*store_, run.id)) daemon_->Restore(*other, true);

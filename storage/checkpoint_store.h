@@ -33,6 +33,10 @@ class CheckpointStore {
   // Every run, oldest first.
   virtual Result<std::vector<RunRecord>> Runs() const = 0;
 
+  // The highest number that a run ever had, deleted ones included: numbers are not used again,
+  // because a worker may still hold attempts of a deleted run. 0: none.
+  virtual Result<RunId> LastRun() const = 0;
+
   // NotFound if no such run was committed; Corrupt if a record fails its checksum; TooNew if a
   // newer version wrote it.
   virtual Result<Checkpoint> Load(RunId run) const = 0;

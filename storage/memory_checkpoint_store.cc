@@ -2,11 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace troupe {
 
 Status MemoryCheckpointStore::Commit(const Batch& batch) {
   for (RunId run : batch.deleted_runs) runs_.erase(run);
-  for (const RunRecord& record : batch.runs) runs_[record.id].record = record;
+  for (const RunRecord& record : batch.runs) {
+    runs_[record.id].record = record;
+    last_ = std::max(last_, record.id);
+  }
   for (const WorkflowTextRecord& text : batch.texts) runs_[text.run].text = text.text;
   for (const TaskRecord& task : batch.tasks) runs_[task.run].tasks[task.task.value] = task;
   for (const HookRecord& hook : batch.hooks) runs_[hook.run].hooks[hook.execution] = hook;

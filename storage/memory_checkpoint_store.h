@@ -14,6 +14,7 @@ class MemoryCheckpointStore final : public CheckpointStore {
  public:
   Status Commit(const Batch& batch) override;
   Result<std::vector<RunRecord>> Runs() const override;
+  Result<RunId> LastRun() const override { return last_; }
   Result<Checkpoint> Load(RunId run) const override;
   Result<std::vector<AttemptRecord>> Attempts(RunId run, Subject subject,
                                               std::uint32_t index) const override;
@@ -28,6 +29,7 @@ class MemoryCheckpointStore final : public CheckpointStore {
     std::map<AttemptId, AttemptRecord> attempts = {};
   };
   std::map<RunId, Run> runs_;
+  RunId last_{};
 };
 
 }  // namespace troupe

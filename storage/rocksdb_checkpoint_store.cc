@@ -7,6 +7,7 @@
 #include <rocksdb/write_batch.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <string>
@@ -23,6 +24,7 @@ namespace rdb = rocksdb;
 // The format of the whole store: its families and keys.
 constexpr std::uint8_t kStoreFormat = 1;
 constexpr const char* kFormatKey = "format";
+constexpr const char* kDeletedKey = "deleted";  // The highest number of a deleted run, big endian.
 
 enum Family : std::size_t { kMeta, kRuns, kTexts, kTasks, kAttempts, kHooks };
 constexpr std::array<const char*, 6> kFamilyNames = {"default", "runs",     "texts",
@@ -226,6 +228,11 @@ Status RocksDbCheckpointStore::CatchUp() {
 Status RocksDbCheckpointStore::Commit(const Batch& batch) {
   rdb::WriteBatch writes;
   const auto family = [&](Family f) { return state_->families[f]; };
+  if (!batch.deleted_runs.empty()) {
+    const Result<RunId> last = LastRun();
+    if (!last) return last.error();
+    writes.Put(family(kMeta), kDeletedKey, KeyOf(*last));
+  }
   for (RunId run : batch.deleted_runs) {
     const std::string begin = KeyOf(run);
     const std::string end = KeyOf(RunId{run.value + 1});
@@ -258,6 +265,22 @@ Result<std::vector<RunRecord>> RocksDbCheckpointStore::Runs() const {
   std::vector<RunRecord> runs;
   if (Status read = state_->ReadAll(kRuns, "", "a run", runs); !read) return read.error();
   return runs;
+}
+
+Result<RunId> RocksDbCheckpointStore::LastRun() const {
+  std::string deleted;
+  const rdb::Status read = state_->db->Get({}, state_->families[kMeta], kDeletedKey, &deleted);
+  if (!read.ok() && !read.IsNotFound()) {
+    return FromRocks(read, "cannot read the store in " + state_->directory);
+  }
+  const std::unique_ptr<rdb::Iterator> it(state_->db->NewIterator({}, state_->families[kRuns]));
+  it->SeekToLast();
+  const std::string newest = it->Valid() ? it->key().ToString() : "";
+  RunId last{};
+  for (const char c : std::max(deleted, newest)) {
+    last.value = last.value << 8 | static_cast<std::uint8_t>(c);
+  }
+  return last;
 }
 
 Result<Checkpoint> RocksDbCheckpointStore::Load(RunId run) const {

@@ -28,6 +28,7 @@ class RocksDbCheckpointStore final : public CheckpointStore {
 
   Status Commit(const Batch& batch) override;
   Result<std::vector<RunRecord>> Runs() const override;
+  Result<RunId> LastRun() const override;
   Result<Checkpoint> Load(RunId run) const override;
   Result<std::vector<AttemptRecord>> Attempts(RunId run, Subject subject,
                                               std::uint32_t index) const override;

@@ -168,9 +168,8 @@ class Cluster {
   }
 
   void StartCoordinator() {
-    RunId next{1};
-    std::vector<RunRecord> runs = *store_.Runs();
-    for (const RunRecord& run : runs) next.value = run.id.value + 1;
+    const RunId next{store_.LastRun()->value + 1};
+    const std::vector<RunRecord> runs = *store_.Runs();
     coordinator_ = std::make_unique<Coordinator>(CoordinatorOptions{.seed = random_.Next()}, next);
     for (const RunRecord& run : runs) {
       if (IsFinal(run.state)) continue;

@@ -93,7 +93,7 @@ tasks:
         self.assertEqual(state["task_attempts"], {"run": 3})
         self.assertEqual([(h["list"], h["state"]) for h in state["hooks"]],
                          [("pre_workflow", "succeeded"), ("post_workflow", "succeeded")])
-        self.assertEqual(state["hooks"][1]["stdout"], "Database Migration: succeeded\n")
+        self.assertEqual(state["hooks"][1]["stdout"], "Database Migration: succeeded")
         self.assertEqual((self.directory / "out/log").read_text(), "3 migrations applied")
         self.assertFalse((self.directory / "out/failed").exists())
 

@@ -132,6 +132,19 @@ TYPED_TEST(StoreContract, KeepsTheHistoryOfAttempts) {
   EXPECT_EQ(visited, 4u);
 }
 
+TYPED_TEST(StoreContract, NeverUsesTheNumberOfADeletedRunAgain) {
+  EXPECT_EQ(this->kind.store().LastRun()->value, 0u);
+  Batch batch;
+  batch.runs = {SampleRun(1), SampleRun(2), SampleRun(300)};
+  this->Commit(batch);
+  EXPECT_EQ(this->kind.store().LastRun()->value, 300u);
+  Batch removal;
+  removal.deleted_runs = {RunId{300}, RunId{1}};
+  this->Commit(removal);
+  this->kind.Reopen();
+  EXPECT_EQ(this->kind.store().LastRun()->value, 300u);
+}
+
 TYPED_TEST(StoreContract, DeletesARunAndNothingElse) {
   Batch batch;
   for (std::uint64_t run : {1u, 2u, 3u}) {
