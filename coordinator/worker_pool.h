@@ -19,7 +19,7 @@ struct Worker {
   std::string name = "";
   std::string peer = "";      // Where to send; "" if it cannot be reached now.
   std::uint64_t session = 0;  // Goes into dispatches; 0 before the first hello.
-  std::uint64_t spool = 0;        // 0: not known yet.
+  std::uint64_t spool = 0;    // 0: not known yet.
   std::uint32_t slots = 0;
   std::uint32_t used = 0;  // By the task attempts in `held`.
   std::set<std::string> labels = {};
