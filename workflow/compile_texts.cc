@@ -34,6 +34,16 @@ class TextCompiler {
 // A string for a shell: never substituted.
 Template Verbatim(const Tree& tree, NodeId node) { return Literal(std::string(tree.Text(node))); }
 
+// Inputs without references as one JSON object.
+std::string JsonOf(const std::vector<std::pair<std::string, Template>>& inputs) {
+  std::string json = "{";
+  for (const auto& [name, text] : inputs) {
+    if (json.size() > 1) json += ',';
+    json += JsonString(name) + ":" + std::get<std::string>(text[0]);
+  }
+  return json + "}";
+}
+
 CompiledTexts TextCompiler::Compile() {
   CompiledTexts texts;
   if (document_.cwd != kNoNode) root_cwd_ = references_.Compile(document_.cwd, {});
@@ -125,7 +135,7 @@ PlannedTask TextCompiler::CompileTask(std::uint32_t index) {
   bool holds_references = false;
   task.inputs = references_.CompileInputs(index, holds_references);
   if (!holds_references && !task.inputs.empty()) {
-    task.inputs_json = ToJson(reader_, doc.inputs);
+    task.inputs_json = JsonOf(task.inputs);
     task.inputs.clear();
   }
   return task;

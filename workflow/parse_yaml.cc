@@ -26,8 +26,8 @@ constexpr std::uint32_t kDepthMax = 64;
 constexpr std::uint64_t kNodesMax = 16'777'216;
 constexpr std::uint64_t kAliasNodesMax = 1'000'000;
 // yaml-cpp keeps what stands within one pair of flow brackets in memory before it tells anything of
-// it, about 250 bytes for each of these characters.
-constexpr std::size_t kAheadMax = 4'000'000;
+// it, about 300 bytes for each of these characters.
+constexpr std::size_t kAheadMax = 3'000'000;
 constexpr std::string_view kFlowIndicators = "[]{},:";
 
 struct Stop {

@@ -13,7 +13,8 @@ namespace {
 constexpr std::size_t kMessageBytesMax = 400;
 constexpr std::size_t kQuotedBytesMax = 160;
 constexpr std::size_t kPrintedMax = 100;
-constexpr std::size_t kCandidatesMax = 4'000'000;
+constexpr std::size_t kFoundMax = 200'000;
+constexpr std::size_t kCandidatesMax = 10'000'000;
 constexpr std::size_t kWordMax = 128;
 
 // At most `bytes` of `text`, whole characters, with "..." if something was left out.
@@ -111,6 +112,7 @@ void Problems::Warning(std::uint32_t at, const char* code, std::string message) 
 }
 
 void Problems::Add(Found found) {
+  if (found_.size() >= kFoundMax) return;  // More than anyone reads, and bounded.
   found.message = Cut(std::move(found.message), kMessageBytesMax);
   found_.push_back(std::move(found));
 }

@@ -17,6 +17,7 @@ namespace {
 constexpr std::pair<std::string_view, std::string_view> kHints[] = {
     {"needs", "depends_on"},           {"timeout", "timeout_secs"}, {"retries", "on_error.retry"},
     {"max_retries", "on_error.retry"}, {"prompt", "description"},   {"run", "command"},
+    {"retires", "on_error.retry"},
 };
 
 // The fixed hint for `word`, if what it names may stand here.

@@ -169,7 +169,7 @@ TEST(Order, TwoStagesMayNotDefineTheSameTask) {
   EXPECT_EQ(ProblemsOf("name: x\nworkflows:\n"
                        "  v: {steps: [{stage: s, tasks: [{up: {command: one}}]}]}\n"
                        "  w: {steps: [{stage: s, tasks: [{up: {command: two}}]}]}\n"),
-            "f:4:36: error: task \"up\" is defined twice in stages [duplicate-task]\n");
+            "f:4:35: error: task \"up\" is defined twice in stages [duplicate-task]\n");
 }
 
 TEST(Order, CountsDistinctDependenciesWithoutGates) {

@@ -179,13 +179,13 @@ TEST(References, CodeKeepsWhatIsUnknownUnlessItIsClearlyOurs) {
   EXPECT_EQ(compile("${HOME} ${city} ${loop.x} ${agent.x} {{x}} ${run.x}"),
             "${HOME} <city> ${loop.x} ${agent.x} {{x}} ${run.x}");
   EXPECT_EQ(ProblemsOf(script("${workflow.cty} ${task.x.output} ${secret.x}")),
-            "f:10:38: error: reference \"secret.x\" is not supported yet [not-yet]\n"
-            "f:10:38: error: \"workflow.cty\" is not known; did you mean \"workflow.city\"? "
+            "f:10:37: error: \"workflow.cty\" is not known; did you mean \"workflow.city\"? "
             "[unknown-reference]\n"
-            "f:10:38: error: \"task.x.output\" is not known; did you mean \"task.a.output\"? "
-            "[unknown-reference]\n");
+            "f:10:37: error: \"task.x.output\" is not known; did you mean \"task.a.output\"? "
+            "[unknown-reference]\n"
+            "f:10:37: error: reference \"secret.x\" is not supported yet [not-yet]\n");
   EXPECT_EQ(ProblemsOf(script("${task.up.output} ${task.up.status}")),
-            "f:10:38: warning: the output of task \"up\" becomes program text here; pass it in "
+            "f:10:37: warning: the output of task \"up\" becomes program text here; pass it in "
             "\"env\" [pasted-output]\n");
 }
 
@@ -193,9 +193,9 @@ TEST(References, TextOfAgentsAndHooksKnowsOnlyTheRun) {
   EXPECT_EQ(ProblemsOf(std::string(kHead) +
                        "hooks: {pre_workflow: [{command: x, env: {A: \"${city} ${workflow.city} "
                        "${run.id}\", B: \"${task.id}\", C: \"${task.a.output}\"}}]}\n"),
-            "f:8:96: error: \"task.id\" may not be used here, only inputs of the run and run.id "
+            "f:8:87: error: \"task.id\" may not be used here, only inputs of the run and run.id "
             "[unknown-reference]\n"
-            "f:8:113: error: \"task.a.output\" may not be used here, only inputs of the run and "
+            "f:8:104: error: \"task.a.output\" may not be used here, only inputs of the run and "
             "run.id [unknown-reference]\n");
 }
 
