@@ -295,9 +295,10 @@ Result<Checkpoint> RocksDbCheckpointStore::Load(RunId run) const {
   }
   std::vector<WorkflowTextRecord> texts;
   const std::string prefix = KeyOf(run);
-  for (Status read : {state_->ReadAll(kTexts, prefix, "the workflow of " + name, texts),
-                      state_->ReadAll(kTasks, prefix, "a task of " + name, checkpoint.tasks),
-                      state_->ReadAll(kHooks, prefix, "a hook of " + name, checkpoint.hooks)}) {
+  for (const Status& read :
+       {state_->ReadAll(kTexts, prefix, "the workflow of " + name, texts),
+        state_->ReadAll(kTasks, prefix, "a task of " + name, checkpoint.tasks),
+        state_->ReadAll(kHooks, prefix, "a hook of " + name, checkpoint.hooks)}) {
     if (!read) return read.error();
   }
   if (!texts.empty()) checkpoint.workflow_text = std::move(texts.front().text);

@@ -65,7 +65,7 @@ class PiecewiseText : public std::streambuf {
 
 // What yaml-cpp says, in words that help.
 std::string Reworded(const std::string& message) {
-  constexpr std::pair<std::string_view, std::string_view> kWords[] = {
+  static const std::pair<std::string_view, std::string_view> kWords[] = {
       {YAML::ErrorMsg::END_OF_SEQ_FLOW, "did not find expected ',' or ']'"},
       {YAML::ErrorMsg::END_OF_MAP_FLOW, "did not find expected ',' or '}'"},
       {YAML::ErrorMsg::END_OF_MAP,
