@@ -180,22 +180,38 @@ TEST_P(ProcessTreeTest, EndsItsChildIfTheAttendantIsKilled) {
   WaitFor("the kernel to end it", [&] { return !AnyAlive("pids"); });
 }
 
+// The signals that are sent to `pid` and blocked there.
+std::string Pending(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  for (std::string word; file >> word;) {
+    if (word == "ShdPnd:" && file >> word) return word;
+  }
+  return "?";
+}
+
 TEST(SignalProcess, SparesAnotherProcessWithTheSameNumber) {
+  sigset_t blocked;
+  ::sigemptyset(&blocked);
+  ::sigaddset(&blocked, SIGUSR1);
+  ::sigprocmask(SIG_BLOCK, &blocked, nullptr);
   const pid_t child = ::fork();
   if (child == 0) {
     ::pause();
     ::_exit(0);
   }
   Process process = FindProcess(child).value();
-  process.start_ticks -= 1;
-  SignalProcess(process, SIGKILL);
-  int status = 0;
 
-  EXPECT_EQ(::waitpid(child, &status, WNOHANG), 0) << "still there";
+  process.start_ticks -= 1;
+  SignalProcess(process, SIGUSR1);
+  EXPECT_EQ(Pending(child), "0000000000000000");
+
   process.start_ticks += 1;
-  SignalProcess(process, SIGKILL);
-  EXPECT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_EQ(WTERMSIG(status), SIGKILL);
+  SignalProcess(process, SIGUSR1);
+  EXPECT_EQ(Pending(child), "0000000000000200");
+
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  ::sigprocmask(SIG_UNBLOCK, &blocked, nullptr);
 }
 
 }  // namespace

@@ -39,6 +39,17 @@ TEST_F(SpoolRace, ASecondAttendantDoesNothing) {
   EXPECT_EQ(InspectSpool(Directory(spec)).value().outcome, Outcome(spec));
 }
 
+TEST_F(SpoolRace, AnAttemptThatWasHandedBackIsNotBegun) {
+  const AttemptSpec spec = ShellCommand("echo x >> ran");
+  ASSERT_TRUE(WriteSpec(root_, spec).has_value());
+  EXPECT_TRUE(InspectSpool(Directory(spec)).value().outcome->never_started);
+
+  EXPECT_EQ(Wait(StartAttendant(Directory(spec))), 0);
+
+  EXPECT_FALSE(std::filesystem::exists(InRunDirectory("ran")));
+  EXPECT_TRUE(Outcome(spec).never_started);
+}
+
 TEST_F(SpoolRace, OneOfManyAttendantsRunsIt) {
   const AttemptSpec spec = ShellCommand("echo x >> ran");
   std::vector<pid_t> attendants = {Start(spec)};
