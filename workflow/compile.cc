@@ -18,7 +18,6 @@ namespace {
 
 // How much is spent on checking the order of workflows that were not chosen: tasks and edges.
 constexpr std::size_t kOtherOrdersMax = 20'000'000;
-constexpr std::size_t kTasksMax = 1'000'000;
 
 // The chosen workflow; kNone if the file has none, or after reporting that it does not exist.
 std::uint32_t ChooseWorkflow(const Document& document, const std::string& name,

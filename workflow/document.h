@@ -20,6 +20,8 @@
 
 namespace troupe {
 
+inline constexpr std::size_t kTasksMax = 1'000'000;
+
 using EnvDoc = std::vector<std::pair<std::string_view, NodeId>>;
 
 // What one `on_error` says; what is not set comes from the next one.

@@ -11,11 +11,11 @@
 #include <algorithm>
 #include <istream>
 #include <optional>
-#include <streambuf>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
+#include "workflow/piecewise_text.h"
 #include "workflow/scalars.h"
 #include "workflow/tree.h"
 
@@ -25,42 +25,11 @@ namespace {
 constexpr std::uint32_t kDepthMax = 64;
 constexpr std::uint64_t kNodesMax = 16'777'216;
 constexpr std::uint64_t kAliasNodesMax = 1'000'000;
-// yaml-cpp keeps what stands within one pair of flow brackets in memory before it tells anything of
-// it, about 300 bytes for each of these characters.
-constexpr std::size_t kAheadMax = 3'000'000;
-constexpr std::string_view kFlowIndicators = "[]{},:";
 
 struct Stop {
   std::uint32_t at = kNoPlace;
   const char* code = "";
   std::string message = "";
-};
-
-// Hands the text to yaml-cpp in pieces, and ends it when too much was taken between two events.
-class PiecewiseText : public std::streambuf {
- public:
-  explicit PiecewiseText(std::string_view text) : text_(text) {}
-
-  void AnEventCame() { ahead_ = 0; }
-  bool gave_up() const { return gave_up_; }
-
- private:
-  int_type underflow() override {
-    const std::string_view piece = text_.substr(next_, 4096);
-    for (char c : piece) ahead_ += kFlowIndicators.find(c) != std::string_view::npos;
-    gave_up_ = gave_up_ || ahead_ > kAheadMax;
-    if (piece.empty() || gave_up_) return traits_type::eof();
-    next_ += piece.size();
-    piece_ = piece;
-    setg(piece_.data(), piece_.data(), piece_.data() + piece_.size());
-    return traits_type::to_int_type(piece_[0]);
-  }
-
-  std::string_view text_;
-  std::string piece_;
-  std::size_t next_ = 0;
-  std::size_t ahead_ = 0;
-  bool gave_up_ = false;
 };
 
 // What yaml-cpp says, in words that help.

@@ -277,6 +277,13 @@ void ReadTasks(Reader& reader, const Field& field, Document& document) {
     return;
   }
   const auto entries = reader.tree.Entries(field.node);
+  if (entries.size() > kTasksMax) {
+    reader.problems.Error(
+        reader.At(field), "too-large",
+        fmt::format("the workflow has {} tasks; the limit is {}", entries.size(), kTasksMax));
+    document.refused_tasks = true;
+    return;
+  }
   document.tasks.reserve(document.tasks.size() + entries.size());
   document.task_index.reserve(document.tasks.size() + entries.size());
   for (const MapEntry& entry : entries) {

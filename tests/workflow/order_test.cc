@@ -194,7 +194,7 @@ TEST(Order, TenThousandAfterTenThousandAreNoHundredMillionEdges) {
   std::string two;
   for (int i = 0; i < 10'000; ++i) {
     const std::string number = std::to_string(i);
-    tasks += "  a" + number + ": {command: x}\n  b" + number + ": {command: x}\n";
+    for (const char* id : {"  a", "  b"}) tasks += id + number + ": {command: x}\n";
     one += (i > 0 ? ", a" : "a") + number;
     two += (i > 0 ? ", b" : "b") + number;
   }

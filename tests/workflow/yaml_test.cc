@@ -84,7 +84,9 @@ TEST(Yaml, ProblemsInWhatAliasesRepeatAreSaidOnce) {
       "f:2:17: error: \"retry\" must be an integer, not the string \"no\" [wrong-type]\n");
 }
 
-std::string Nested(int levels) { return std::string(levels, '[') + "1" + std::string(levels, ']'); }
+std::string Nested(std::size_t levels) {
+  return std::string(levels, '[') + "1" + std::string(levels, ']');
+}
 
 TEST(Yaml, SixtyFourLevelsAreAllowedAndNoMore) {
   // The value stands in the root, tasks, t and inputs: four levels.
