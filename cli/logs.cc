@@ -32,7 +32,7 @@ void PrintOutput(const std::string& heading, const std::string& output, const st
 fs::path SpoolOf(const fs::path& state_dir, const AttemptId& id) {
   std::error_code error;
   for (const auto& worker : fs::directory_iterator(state_dir / "workers", error)) {
-    const fs::path spool = worker.path() / "spool" / ToString(id);
+    fs::path spool = worker.path() / "spool" / ToString(id);
     if (fs::exists(spool, error)) return spool;
   }
   return {};
