@@ -13,6 +13,8 @@
 namespace troupe {
 namespace {
 
+using std::chrono::milliseconds;
+
 class SpoolRace : public AttemptFixture {
  protected:
   // How often the command of `spec` ran: it appends a line to `ran`.
@@ -103,12 +105,15 @@ TEST_F(SpoolRace, AnInspectionDuringTheStartDecidesOnce) {
   std::mt19937 random(3);
   int never_started = 0;
   int ran = 0;
+  // From before it has the lock until after it has ended, however fast this machine is.
+  const milliseconds whole = TimeOf([&] { Run(ShellCommand("true")); });
+  const auto span = static_cast<std::size_t>(whole.count() + 1) * 1500;
   for (int i = 0; i < 150; ++i) {
     std::filesystem::remove(InRunDirectory("ran"));
     const AttemptSpec spec = ShellCommand("echo x >> ran");
     const pid_t attendant = Start(spec);
-    const auto until = std::chrono::steady_clock::now() +
-                       std::chrono::microseconds(random() % (i % 2 == 0 ? 4000 : 40000));
+    const auto until =
+        std::chrono::steady_clock::now() + std::chrono::microseconds(random() % span);
     while (std::chrono::steady_clock::now() < until) {
     }
     const Result<SpoolState> seen = InspectSpool(Directory(spec));
