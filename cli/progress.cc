@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "cli/text.h"
 
@@ -45,15 +46,20 @@ class PlainProgress final : public Progress {
   void On(const RunEvent& event) override {
     if (began_ == Instant{}) began_ = event.at;
     const std::string line = DescribeEvent(event, color_);
-    if (!line.empty()) {
-      WriteOut(stderr, fmt::format("{:>8} {}\n", FormatDuration(event.at - began_), line));
-    }
+    if (line.empty()) return;
+    pending_ += fmt::format("{:>8} {}\n", FormatDuration(event.at - began_), line);
   }
-  void Note(const std::string& text) override { WriteOut(stderr, text + "\n"); }
-  void Tick(Instant) override {}
-  void Close() override {}
+  void Note(const std::string& text) override {
+    pending_ += text + "\n";
+    Close();
+  }
+  void Tick(Instant) override { Close(); }  // One write for all events of a turn.
+  void Close() override {
+    if (!pending_.empty()) WriteOut(stderr, std::exchange(pending_, ""));
+  }
 
  private:
+  std::string pending_;
   bool color_;
   Instant began_{};
 };
@@ -61,10 +67,15 @@ class PlainProgress final : public Progress {
 class JsonProgress final : public Progress {
  public:
   void Begin(const Plan&, RunId, std::uint32_t) override {}
-  void On(const RunEvent& event) override { WriteOut(stdout, ToJson(event) + "\n"); }
+  void On(const RunEvent& event) override { pending_ += ToJson(event) + "\n"; }
   void Note(const std::string& text) override { WriteOut(stderr, text + "\n"); }
-  void Tick(Instant) override {}
-  void Close() override {}
+  void Tick(Instant) override { Close(); }
+  void Close() override {
+    if (!pending_.empty()) WriteOut(stdout, std::exchange(pending_, ""));
+  }
+
+ private:
+  std::string pending_;
 };
 
 class LiveProgress final : public Progress {
