@@ -211,6 +211,36 @@ TEST(References, InputsOfATaskHideThoseOfTheRunButNotWithinThemselves) {
   EXPECT_EQ(std::get<Ref>(task.inputs[0].second[1]).kind, Ref::Kind::Input);
 }
 
+TEST(References, TasksAreNumberedAsInThePlan) {
+  // `gone` does not run, and the stage's own task stands before all others.
+  const auto plan = PlanOf(
+      "name: x\nworkflows:\n  w: {steps: [{stage: s, tasks: [{up: {command: x}}, down]}]}\n"
+      "  v: {steps: [{stage: s, tasks: [gone]}]}\n"
+      "agents: {g: {command: cat}}\n"
+      "tasks:\n  gone: {command: x}\n  down:\n    command: {executable: \"${task.up.output}\", "
+      "working_dir: \"${task.up.output}\", env: {A: \"${task.up.output}\"}}\n"
+      "    description: \"${task.up.status}\"\n    output: \"${task.up.error}\"\n"
+      "    inputs: {k: \"${task.up.result.a}\"}\n"
+      "  code: {depends_on: down, script: {language: sh, content: \"${task.down.status}\"}}\n"
+      "  file: {depends_on: down, script: {language: sh, file: \"${task.down.status}\"}}\n");
+
+  const auto target = [](const Template& text, std::size_t piece = 0) {
+    return std::get<Ref>(text.at(piece)).task;
+  };
+  ASSERT_EQ(plan->tasks.size(), 4u);
+  const std::uint32_t up = TaskOf(*plan, "up");
+  const PlannedTask& down = plan->tasks[TaskOf(*plan, "down")];
+  EXPECT_EQ(target(down.description), up);
+  EXPECT_EQ(target(down.output), up);
+  EXPECT_EQ(target(down.inputs[0].second, 1), up);
+  EXPECT_EQ(target(down.work->argv[0]), up);
+  EXPECT_EQ(target(*down.work->working_dir), up);
+  EXPECT_EQ(target(down.work->env[0].second), up);
+  EXPECT_EQ(target(plan->tasks[TaskOf(*plan, "code")].work->script_content), TaskOf(*plan, "down"));
+  EXPECT_EQ(target(plan->tasks[TaskOf(*plan, "file")].work->script_file), TaskOf(*plan, "down"));
+  EXPECT_TRUE(plan->tasks[up].referenced);
+}
+
 TEST(References, ShellTextIsNeverSubstituted) {
   const auto plan = PlanOf(
       "name: x\nagents: {g: {command: \"echo ${nope} {{prompt}}\"}}\ntasks:\n  t: {command: \"echo "
