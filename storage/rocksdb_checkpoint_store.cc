@@ -23,6 +23,9 @@ namespace rdb = rocksdb;
 
 // The format of the whole store: its families and keys.
 constexpr std::uint8_t kStoreFormat = 1;
+// Below this a store is not opened: RocksDB does not survive every write that fails half way.
+constexpr std::uintmax_t kFreeBytesMin = 4u << 20;
+
 constexpr const char* kFormatKey = "format";
 constexpr const char* kDeletedKey = "deleted";  // The highest number of a deleted run, big endian.
 
@@ -174,6 +177,16 @@ RocksDbCheckpointStore::~RocksDbCheckpointStore() = default;
 
 Result<std::unique_ptr<RocksDbCheckpointStore>> RocksDbCheckpointStore::Open(
     const fs::path& directory) {
+  std::error_code error;
+  fs::create_directories(directory, error);
+  if (const fs::space_info space = fs::space(directory, error);
+      !error && space.available < kFreeBytesMin) {
+    return Error{
+        ErrorCode::Full,
+        fmt::format("the disk of {} is full: {} KiB are free, {} are needed. Make room, or "
+                    "give another --state-dir",
+                    directory.string(), space.available >> 10, kFreeBytesMin >> 10)};
+  }
   const mode_t before = umask(0077);
   auto state = std::make_unique<State>();
   state->directory = directory.string();
