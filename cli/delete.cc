@@ -1,5 +1,5 @@
-// `troupe delete`: forgets a run that has ended. If a coordinator is at work in the state
-// directory, it is asked to do it.
+// `troupe delete`: forgets a run that has ended, or that was paused or interrupted and of which
+// nothing runs. If a coordinator is at work in the state directory, it is asked to do it.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/state.h"
+#include "cli/text.h"
 #include "protocol/codec.h"
 #include "protocol/zmq_endpoint.h"
 #include "storage/state_lock.h"
@@ -49,6 +50,18 @@ int AskToDelete(const std::filesystem::path& directory, RunId run) {
   return kExitNoCoordinator;
 }
 
+// Does a worker's spool hold attempts of the run? They may be running.
+bool HasAttempts(const std::filesystem::path& state_dir, RunId run) {
+  const std::string prefix = fmt::format("{}-", run.value);
+  std::error_code error;
+  for (const auto& worker : std::filesystem::directory_iterator(state_dir / "workers", error)) {
+    for (const auto& spool : std::filesystem::directory_iterator(worker.path() / "spool", error)) {
+      if (spool.path().filename().string().rfind(prefix, 0) == 0) return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 int DeleteRun(const StateOptions& options) {
@@ -58,16 +71,17 @@ int DeleteRun(const StateOptions& options) {
     if (!run) return Refuse(run.error().message);
     record = run->checkpoint.run;
   }
-  if (!IsFinal(record.state)) {
-    return Refuse(
-        fmt::format("run {} has not ended. Finish it: troupe run {} --resume{}; or stop "
-                    "and remove it: troupe run {} --clean{}",
-                    record.id.value, record.file, StateDirFlag(options.state_dir), record.file,
-                    StateDirFlag(options.state_dir)));
-  }
   const std::filesystem::path directory = options.state_dir;
   const Result<StateLock> lock = StateLock::Take(directory);
-  if (!lock && lock.error().code == ErrorCode::Locked) return AskToDelete(directory, record.id);
+  const bool at_work = !lock && lock.error().code == ErrorCode::Locked;
+  if (!IsFinal(record.state) && (at_work || HasAttempts(directory, record.id))) {
+    const std::string file = Quoted(Escaped(record.file)) + StateDirFlag(options.state_dir);
+    return Refuse(fmt::format(
+        "run {} has not ended{}. Finish it: troupe run {} --resume; or stop "
+        "and remove it: troupe run {} --clean",
+        record.id.value, at_work ? "" : ": attempts of it are still there", file, file));
+  }
+  if (at_work) return AskToDelete(directory, record.id);
   if (!lock) return Refuse(lock.error().message);
   const auto store = RocksDbCheckpointStore::Open(directory / "db");
   if (!store) return Refuse(store.error().message);

@@ -1,11 +1,12 @@
 // `troupe export`: the state of a run as JSON, with the keys of the seed format and ours.
+#include "cli/export.h"
+
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
-#include "base/clock.h"
+#include "cli/checkpoint_view.h"
 #include "cli/commands.h"
-#include "cli/state.h"
 #include "cli/text.h"
 
 namespace troupe {
@@ -80,29 +81,48 @@ void AddTasks(const StoredRun& run, Json& json) {
   json["dead_letters"] = std::move(dead);
 }
 
+Json AgentsUsed(const StoredRun& run) {
+  Json agents = Json::object();
+  for (std::uint32_t i = 0; i < run.plan->tasks.size(); ++i) {
+    const std::uint32_t agent = run.live->AgentOf(i);
+    if (agent == kNone || run.live->Record(i).attempts == 0) continue;
+    agents[run.plan->tasks[i].id] = run.plan->agents[agent].name;
+  }
+  return agents;
+}
+
 }  // namespace
+
+std::string ExportText(const StoredRun& run) {
+  const RunRecord& record = run.checkpoint.run;
+  Json json = {{"workflow_name", record.workflow_name},
+               {"workflow_version", record.workflow_version},
+               {"status", SeedStatus(record)},
+               {"started_at", TimeOrNull(record.started)},
+               {"ended_at", TimeOrNull(record.ended)},
+               {"checkpoint_at", FormatInstant(LastTime(run.checkpoint))}};
+  AddTasks(run, json);
+  const auto tasks = static_cast<double>(run.plan->tasks.size());
+  json["progress"] = tasks > 0 ? run.live->record().settled / tasks : 1.0;
+  json["metadata"] = Json::object();
+  json["run"] = record.id.value;
+  json["state"] = run.StateName();
+  json["workflow_file"] = record.file;
+  json["workflow"] = record.chosen_workflow;
+  json["run_dir"] = record.run_dir;
+  json["inputs"] = ParseOr(record.inputs_json, Json::object());
+  json["outputs"] = ParseOr(record.outputs_json, Json());
+  json["first_failure"] = record.first_failure;
+  json["task_agents"] = AgentsUsed(run);
+  json["hooks"] = Json::array();
+  for (const HookRecord& hook : run.checkpoint.hooks) json["hooks"].push_back(HookJson(hook));
+  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+}
 
 int ExportRun(const StateOptions& options) {
   const Result<StoredRun> run = OpenRun(options);
   if (!run) return Refuse(run.error().message);
-  const RunRecord& record = run->checkpoint.run;
-  Json json = {
-      {"workflow_name", record.workflow_name}, {"workflow_version", record.workflow_version},
-      {"status", SeedStatus(record)},          {"started_at", TimeOrNull(record.started)},
-      {"ended_at", TimeOrNull(record.ended)},  {"checkpoint_at", FormatInstant(Clock().Now())}};
-  AddTasks(*run, json);
-  const auto tasks = static_cast<double>(run->plan->tasks.size());
-  json["progress"] = tasks > 0 ? run->live->record().settled / tasks : 1.0;
-  json["metadata"] = Json::object();
-  json["run"] = record.id.value;
-  json["state"] = run->StateName();
-  json["workflow_file"] = record.file;
-  json["inputs"] = ParseOr(record.inputs_json, Json::object());
-  json["outputs"] = ParseOr(record.outputs_json, Json());
-  json["first_failure"] = record.first_failure;
-  json["hooks"] = Json::array();
-  for (const HookRecord& hook : run->checkpoint.hooks) json["hooks"].push_back(HookJson(hook));
-  fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  fmt::print("{}\n", ExportText(*run));
   return kExitOk;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "cli/checkpoint_view.h"
 #include "cli/progress.h"
 #include "cli/text.h"
 
@@ -10,6 +11,7 @@ namespace troupe {
 namespace {
 
 constexpr std::size_t kNameColumns = 28;
+constexpr std::size_t kLinesMax = 20;
 
 std::string Paint(const char* code, const std::string& text, bool color) {
   return color ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : text;
@@ -20,6 +22,16 @@ std::string Padded(const std::string& text, std::size_t columns) {
   return cut + std::string(columns - std::min(columns, WidthOf(cut)), ' ');
 }
 
+// A stage's hooks run several times under one name; the stage tells them apart.
+std::string KeyOf(const RunEvent& event) { return event.task + "\n" + event.stage; }
+
+// "writer on w2, attempt 2"
+std::string WhoOf(const RunEvent& event) {
+  std::string who = event.agent.empty() ? event.worker : event.agent + " on " + event.worker;
+  if (event.attempt > 1) who += fmt::format(", attempt {}", event.attempt);
+  return Escaped(who);
+}
+
 }  // namespace
 
 void LiveModel::Begin(std::uint32_t tasks, std::uint32_t settled, Instant now) {
@@ -28,58 +40,99 @@ void LiveModel::Begin(std::uint32_t tasks, std::uint32_t settled, Instant now) {
   began_ = now;
 }
 
+void LiveModel::Start(const std::string& key, std::string name, std::string who, Instant since) {
+  Stop(key);
+  waiting_.erase(key);
+  since_[key] = since;
+  running_[{since, key}] = {std::move(name), std::move(who), since};
+}
+
+void LiveModel::Stop(const std::string& key) {
+  const auto it = since_.find(key);
+  if (it == since_.end()) return;
+  running_.erase({it->second, key});
+  since_.erase(it);
+}
+
+LiveModel::Waiting LiveModel::WaitingFor(const RunEvent& event, Instant until) {
+  Waiting waiting{.what = "rate limit ends", .until = until};
+  if (event.retry > 0) {
+    waiting.what = fmt::format("retry {}", event.retry);
+    if (event.retries > 0) waiting.what += fmt::format(" of {}", event.retries);
+  }
+  if (event.failure) waiting.cause = Name(*event.failure);
+  if (!event.message.empty()) waiting.cause += ": " + Escaped(event.message);
+  return waiting;
+}
+
+// What went on without us stands there from the beginning.
+void LiveModel::Resume(const Plan& plan, const Checkpoint& checkpoint) {
+  tasks_ = static_cast<std::uint32_t>(plan.tasks.size());
+  for (std::uint32_t i = 0; i < tasks_; ++i) {
+    const TaskRecord* task = FindTask(checkpoint, i);
+    if (task == nullptr) continue;
+    const PlannedTask& planned = plan.tasks[i];
+    RunEvent event;
+    event.task = planned.id;
+    event.attempt = task->attempts;
+    event.worker = task->worker;
+    event.failure = task->failure;
+    event.message = task->message;
+    if (const std::uint32_t agent = AgentAt(planned, *task); agent != kNone) {
+      event.agent = plan.agents[agent].name;
+    }
+    const std::string key = KeyOf(event);
+    if (task->state == TaskState::Running) {
+      Start(key, Escaped(planned.id), WhoOf(event), task->attempt_started);
+    } else if (task->state == TaskState::Waiting) {
+      const RecoveryRules& rules = *planned.rules;
+      event.retry = task->failure == FailureClass::RateLimited ? 0 : task->step_failures;
+      event.retries = task->step == 0 ? rules.retry : rules.fallback_retry;
+      waiting_[key] = WaitingFor(event, task->due);
+    }
+    settled_ += IsSettled(task->state) ? 1 : 0;
+    skipped_ += task->state == TaskState::Skipped ? 1 : 0;
+    failed_ += task->state == TaskState::Failed ? 1 : 0;
+  }
+  for (const HookRecord& hook : checkpoint.hooks) {
+    if (hook.state != HookState::Running) continue;
+    RunEvent event;
+    event.task = HookName(hook);
+    event.stage = hook.stage;
+    Start(KeyOf(event), "hook " + event.task,
+          Escaped(hook.description.empty() ? hook.command : hook.description), hook.started);
+  }
+}
+
 void LiveModel::On(const RunEvent& event) {
   if (began_ == Instant{}) began_ = event.at;
   using Kind = RunEvent::Kind;
-  // A stage's hooks run several times under one name; the stage tells them apart.
-  const std::string key = event.task + "\n" + event.stage;
-  const auto stop = [&] {
-    const auto it = since_.find(key);
-    if (it == since_.end()) return;
-    running_.erase({it->second, key});
-    since_.erase(it);
-  };
-  const auto start = [&](std::string name, std::string who) {
-    stop();
-    waiting_.erase(key);
-    since_[key] = event.at;
-    running_[{event.at, key}] = {std::move(name), std::move(who), event.at};
-  };
+  const std::string key = KeyOf(event);
   switch (event.kind) {
-    case Kind::TaskStarted: {
-      std::string who = event.agent.empty() ? event.worker : event.agent + " on " + event.worker;
-      if (event.attempt > 1) who += fmt::format(", attempt {}", event.attempt);
-      start(Escaped(event.task), Escaped(who));
+    case Kind::TaskStarted:
+      Start(key, Escaped(event.task), WhoOf(event), event.at);
       break;
-    }
     case Kind::HookStarted:
-      start("hook " + Escaped(event.task), Escaped(event.message));
+      Start(key, "hook " + Escaped(event.task), Escaped(event.message), event.at);
       break;
     case Kind::HookFinished:
     case Kind::TaskFailed:
-      stop();
+      Stop(key);
       break;
     case Kind::TaskRetrying:
-      stop();
-      waiting_[key] = {fmt::format("retry {}{}: {}", event.retry,
-                                   event.retries > 0 ? fmt::format(" of {}", event.retries) : "",
-                                   event.failure ? Name(*event.failure) : ""),
-                       event.at + event.delay.value_or(Duration{})};
-      if (event.retry == 0) waiting_[key].text = "rate limited";
+      Stop(key);
+      waiting_[key] = WaitingFor(event, event.at + event.delay.value_or(Duration{}));
       break;
     case Kind::TaskCompleted:
     case Kind::TaskSkipped:
     case Kind::TaskBlocked:
     case Kind::TaskCancelled:
-      stop();
+    case Kind::TaskDeadLettered:
+      Stop(key);
       waiting_.erase(key);
       ++settled_;
       skipped_ += event.kind == Kind::TaskSkipped ? 1 : 0;
-      break;
-    case Kind::TaskDeadLettered:
-      stop();
-      ++settled_;
-      ++failed_;
+      failed_ += event.kind == Kind::TaskDeadLettered ? 1 : 0;
       break;
     case Kind::RunPaused:
       paused_ = true;
@@ -87,8 +140,10 @@ void LiveModel::On(const RunEvent& event) {
     case Kind::RunResumed:
       paused_ = false;
       break;
-    case Kind::RunStarted:
     case Kind::TaskFallback:
+      waiting_.erase(key);
+      break;
+    case Kind::RunStarted:
     case Kind::StageCompleted:
     case Kind::WorkerJoined:
     case Kind::WorkerLost:
@@ -107,24 +162,42 @@ std::vector<std::string> LiveModel::Draw(Instant now, std::size_t columns, std::
   head += fmt::format(" · {}", FormatDuration(now - began_));
   std::vector<std::string> lines = {Paint("1", CutToWidth(head, columns), color)};
 
-  const std::size_t room = rows > 3 ? std::min<std::size_t>(rows - 3, 20) : 0;
+  // What waits is told in a third of the room at least: it is what people look for.
+  const std::size_t room = rows > 3 ? std::min<std::size_t>(rows - 3, kLinesMax) : 0;
   const std::size_t all = running_.size() + waiting_.size();
   const std::size_t shown = all <= room ? all : room > 0 ? room - 1 : 0;
+  const std::size_t kept = std::min(waiting_.size(), shown / 3);
+  const std::size_t of_running = std::min(running_.size(), shown - kept);
+  const std::size_t of_waiting = std::min(waiting_.size(), shown - of_running);
+  const std::size_t name_columns = std::min(kNameColumns, columns / 3);
+  std::size_t n = 0;
   for (const auto& [key, running] : running_) {
-    if (lines.size() > shown) break;
-    const std::string line = fmt::format("  {} {:>7}  {}", Padded(running.name, kNameColumns),
+    if (n++ == of_running) break;
+    const std::string line = fmt::format("  {} {:>7}  {}", Padded(running.name, name_columns),
                                          FormatDuration(now - running.since), running.who);
     lines.push_back(CutToWidth(line, columns));
   }
+  n = 0;
   for (const auto& [key, waiting] : waiting_) {
-    if (lines.size() > shown) break;
+    if (n++ == of_waiting) break;
     const std::string name = Escaped(key.substr(0, key.find('\n')));
-    const std::string line = fmt::format("  {} {:>7}  {} in {}", Padded(name, kNameColumns), "",
-                                         waiting.text, FormatDuration(waiting.until - now));
+    const std::string line = fmt::format("  {} {:>7}  {} in {}{}{}", Padded(name, name_columns), "",
+                                         waiting.what, FormatDuration(waiting.until - now),
+                                         waiting.cause.empty() ? "" : ": ", waiting.cause);
     lines.push_back(Paint("33", CutToWidth(line, columns), color));
   }
-  if (shown < all) lines.push_back(fmt::format("  … and {} more", all - shown));
+  if (shown < all && room > 0) {
+    lines.push_back(CutToWidth(fmt::format("  … and {} more", all - shown), columns));
+  }
   return lines;
+}
+
+std::size_t RowsOf(const std::vector<std::size_t>& widths, std::size_t columns) {
+  std::size_t rows = 0;
+  for (std::size_t width : widths) {
+    rows += width == 0 || columns == 0 ? 1 : (width + columns - 1) / columns;
+  }
+  return rows;
 }
 
 }  // namespace troupe

@@ -7,9 +7,10 @@
 #include <fstream>
 #include <iterator>
 #include <map>
-#include <set>
 
+#include "cli/checkpoint_view.h"
 #include "cli/commands.h"
+#include "cli/log_text.h"
 #include "cli/state.h"
 #include "cli/text.h"
 
@@ -18,15 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void PrintOutput(const std::string& heading, const std::string& output, const std::string& error) {
-  fmt::print("=== {}\n", heading);
-  for (const std::string* text : {&output, &error}) {
-    if (text->empty()) continue;
-    if (text == &error) fmt::print("--- stderr\n");
-    std::fwrite(text->data(), 1, text->size(), stdout);
-    if (text->back() != '\n') fmt::print("\n");
-  }
-}
+constexpr int kPollMilliseconds = 250;
 
 // The spool directory of an attempt that a local worker holds; empty if there is none.
 fs::path SpoolOf(const fs::path& state_dir, const AttemptId& id) {
@@ -44,103 +37,106 @@ std::string ReadFrom(const fs::path& path, std::size_t offset) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// Prints what is new since the last call.
-class LogPrinter {
+class LogReader {
  public:
-  LogPrinter(const StateOptions& options, std::uint32_t task) : options_(options), task_(task) {}
+  // `task`: kNone for all of them.
+  LogReader(const StateOptions& options, std::uint32_t task) : options_(options), task_(task) {}
 
   void Print(const StoredRun& run) {
-    for (std::uint32_t i = 0; i < run.plan->tasks.size(); ++i) {
-      if (task_ == kNone || task_ == i) PrintTask(run, i);
+    if (options_.hooks) {
+      for (const HookRecord& hook : run.checkpoint.hooks) ReadHook(hook);
+    } else if (task_ != kNone) {
+      ReadTask(run, task_);
+    } else {
+      for (std::uint32_t i = 0; i < run.plan->tasks.size(); ++i) ReadTask(run, i);
     }
+    const std::string text = text_.Take();
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
   }
 
  private:
-  void PrintTask(const StoredRun& run, std::uint32_t task) {
-    const TaskRecord& record = run.live->Record(task);
-    if (record.attempts == 0) return;
-    const std::string name = Escaped(run.plan->tasks[task].id);
-    const auto attempts =
-        run.store->Attempts(run.checkpoint.run.id, Subject::Task, record.task.value);
+  void ReadTask(const StoredRun& run, std::uint32_t index) {
+    const TaskRecord& task = run.live->Record(index);
+    const bool running = task.state == TaskState::Running;
+    const std::uint32_t ended = task.attempts - (running ? 1 : 0);
+    if (const auto it = read_.find(index); ended > 0 && (it == read_.end() || it->second < ended)) {
+      ReadEnded(run, index);
+      read_[index] = ended;
+    }
+    if (!running) return;
+    ReadRunning({task.run, Subject::Task, task.task.value, task.attempts},
+                Escaped(run.plan->tasks[index].id));
+  }
+
+  void ReadEnded(const StoredRun& run, std::uint32_t index) {
+    const auto attempts = run.store->Attempts(run.checkpoint.run.id, Subject::Task,
+                                              run.live->Record(index).task.value);
     if (!attempts) return;
     for (const AttemptRecord& attempt : *attempts) {
       const AttemptOutcome& o = attempt.outcome;
-      if (!ended_.insert(o.id).second) continue;
       const std::string how =
           o.failure ? fmt::format("{}: {}", Name(*o.failure), Escaped(o.message)) : "ok";
       const std::string who = attempt.agent.empty() ? "" : ", " + Escaped(attempt.agent);
-      const std::string heading = fmt::format("{}, attempt {}{} on {}: {}", name, o.id.number, who,
-                                              Escaped(attempt.worker), how);
-      if (seen_.contains(o.id)) {
-        PrintOutput(heading, "", "");  // Its output was shown as it came.
-      } else {
-        PrintOutput(heading, o.output, o.error_output);
-      }
-    }
-    if (record.state == TaskState::Running) {
-      PrintRunning({record.run, Subject::Task, record.task.value, record.attempts}, name);
+      text_.Ended(o.id, Escaped(run.plan->tasks[index].id),
+                  fmt::format("attempt {}{} on {}: {}{}", o.id.number, who, Escaped(attempt.worker),
+                              how, attempt.accepted ? "" : " (came too late; not used)"),
+                  o.output, o.error_output);
     }
   }
 
-  void PrintRunning(const AttemptId& id, const std::string& name) {
+  void ReadHook(const HookRecord& hook) {
+    const AttemptId id{hook.run, Subject::Hook, hook.execution, hook.attempts};
+    std::string name = HookName(hook);
+    if (!hook.stage.empty()) name += " of " + Escaped(hook.stage);
+    if (hook.state == HookState::Running) {
+      ReadRunning(id, name);
+    } else if (hook.state != HookState::Ready) {
+      std::string end(Name(hook.state));
+      if (!hook.worker.empty()) end += " on " + Escaped(hook.worker);
+      if (!hook.message.empty()) end += ": " + Escaped(hook.message);
+      text_.Ended(id, name, end, hook.output, hook.error_output);
+    }
+  }
+
+  void ReadRunning(const AttemptId& id, const std::string& name) {
     const fs::path spool = SpoolOf(options_.state_dir, id);
     if (spool.empty()) return;
-    Seen& seen = seen_[id];
-    const std::string output = ReadFrom(spool / "stdout", seen.output);
-    const std::string error = ReadFrom(spool / "stderr", seen.error);
-    if (seen.told && output.empty() && error.empty()) return;
-    seen.told = true;
-    seen.output += output.size();
-    seen.error += error.size();
-    PrintOutput(fmt::format("{}, attempt {}: running", name, id.number), output, error);
+    text_.Running(id, name, ReadFrom(spool / "stdout", text_.Known(id, LogText::Stream::Output)),
+                  ReadFrom(spool / "stderr", text_.Known(id, LogText::Stream::Error)));
   }
 
-  struct Seen {
-    std::size_t output = 0;
-    std::size_t error = 0;
-    bool told = false;
-  };
   const StateOptions& options_;
   std::uint32_t task_;
-  std::set<AttemptId> ended_;
-  std::map<AttemptId, Seen> seen_;
+  std::map<std::uint32_t, std::uint32_t> read_;  // Task → ended attempts that were read.
+  LogText text_;
 };
-
-void PrintHooks(const StoredRun& run) {
-  for (const HookRecord& hook : run.checkpoint.hooks) {
-    PrintOutput(
-        fmt::format("{}[{}]{}: {}{}", Name(static_cast<HookList>(hook.list)), hook.index,
-                    hook.stage.empty() ? "" : " of " + Escaped(hook.stage), Name(hook.state),
-                    hook.message.empty() ? "" : ", " + Escaped(hook.message)),
-        hook.output, hook.error_output);
-  }
-}
 
 }  // namespace
 
-int ShowLogs(const StateOptions& options) {
+int ShowLogs(const StateOptions& given) {
+  const StateOptions options = WithTask(given);
   Result<StoredRun> run = OpenRun(options);
   if (!run) return Refuse(run.error().message);
-  if (options.hooks) {
-    PrintHooks(*run);
-    return kExitOk;
-  }
   std::uint32_t task = kNone;
   if (!options.task.empty()) {
     const Result<std::uint32_t> found = run->FindTask(options.task);
     if (!found) return Refuse(found.error().message);
     task = *found;
   }
-  StateOptions same = options;
-  same.run = fmt::format("{}", run->checkpoint.run.id.value);
-  LogPrinter printer(options, task);
+  LogReader reader(options, task);
   for (;;) {
-    printer.Print(*run);
-    std::fflush(stdout);
-    if (!options.follow || IsFinal(run->checkpoint.run.state) || !run->at_work) return kExitOk;
-    poll(nullptr, 0, 250);
-    run = OpenRun(same);
-    if (!run) return Refuse(run.error().message);
+    reader.Print(*run);
+    if (!options.follow || IsFinal(run->checkpoint.run.state)) return kExitOk;
+    if (!run->at_work) {
+      fmt::print(stderr, "troupe: run {} is {}; {}\n", run->checkpoint.run.id.value,
+                 run->StateName(), ResumeHint(run->checkpoint.run, options.state_dir));
+      return kExitOk;
+    }
+    poll(nullptr, 0, kPollMilliseconds);
+    if (Status refreshed = run->Refresh(options.state_dir); !refreshed) {
+      return Refuse(refreshed.error().message);
+    }
   }
 }
 

@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -15,6 +16,8 @@ namespace troupe {
 namespace {
 
 constexpr Duration kRedraw = std::chrono::milliseconds(100);
+constexpr std::size_t kCauseColumns = 300;
+constexpr std::size_t kGroupShown = 3;
 
 bool WantsColor() {
   const char* no_color = std::getenv("NO_COLOR");
@@ -29,44 +32,45 @@ void WriteOut(std::FILE* file, const std::string& text) {
   std::fflush(file);
 }
 
-std::string Heading(const Plan& plan, RunId run, std::uint32_t settled) {
-  std::string line = fmt::format("run {} of \"{}\": {} task{}", run.value, Escaped(plan.name),
-                                 plan.tasks.size(), plan.tasks.size() == 1 ? "" : "s");
-  if (settled > 0) line += fmt::format(", {} of them settled before", settled);
-  return line + "\n";
+std::uint32_t CountTasks(const Checkpoint& checkpoint, bool (*wanted)(TaskState)) {
+  std::uint32_t count = 0;
+  for (const TaskRecord& task : checkpoint.tasks) count += wanted(task.state) ? 1 : 0;
+  return count;
+}
+
+std::string HeadingOf(const Plan& plan, const Checkpoint& checkpoint) {
+  return Heading(plan, checkpoint.run.id, CountTasks(checkpoint, IsSettled),
+                 CountTasks(checkpoint, [](TaskState s) { return s == TaskState::Running; }));
 }
 
 class PlainProgress final : public Progress {
  public:
-  explicit PlainProgress(bool color) : color_(color) {}
+  explicit PlainProgress(bool color) : lines_(true, color) {}
 
   void Begin(const Plan& plan, RunId run, std::uint32_t settled) override {
-    WriteOut(stderr, Heading(plan, run, settled));
+    WriteOut(stderr, Heading(plan, run, settled, 0) + "\n");
   }
-  void On(const RunEvent& event) override {
-    if (began_ == Instant{}) began_ = event.at;
-    const std::string line = DescribeEvent(event, color_);
-    if (line.empty()) return;
-    pending_ += fmt::format("{:>8} {}\n", FormatDuration(event.at - began_), line);
+  void Resume(const Plan& plan, const Checkpoint& checkpoint) override {
+    WriteOut(stderr, HeadingOf(plan, checkpoint) + "\n");
   }
+  void On(const RunEvent& event) override { lines_.On(event); }
   void Note(const std::string& text) override {
-    pending_ += text + "\n";
+    lines_.Note(text);
     Close();
   }
   void Tick(Instant) override { Close(); }  // One write for all events of a turn.
   void Close() override {
-    if (!pending_.empty()) WriteOut(stderr, std::exchange(pending_, ""));
+    if (const std::string text = lines_.Take(); !text.empty()) WriteOut(stderr, text);
   }
 
  private:
-  std::string pending_;
-  bool color_;
-  Instant began_{};
+  EventLines lines_;
 };
 
 class JsonProgress final : public Progress {
  public:
   void Begin(const Plan&, RunId, std::uint32_t) override {}
+  void Resume(const Plan&, const Checkpoint&) override {}
   void On(const RunEvent& event) override { pending_ += ToJson(event) + "\n"; }
   void Note(const std::string& text) override { WriteOut(stderr, text + "\n"); }
   void Tick(Instant) override { Close(); }
@@ -80,55 +84,71 @@ class JsonProgress final : public Progress {
 
 class LiveProgress final : public Progress {
  public:
-  explicit LiveProgress(bool color) : color_(color) {}
+  explicit LiveProgress(bool color) : color_(color), lines_(false, color) {}
   ~LiveProgress() override { Close(); }
 
   void Begin(const Plan& plan, RunId run, std::uint32_t settled) override {
-    pending_ += Heading(plan, run, settled);
-    tasks_ = static_cast<std::uint32_t>(plan.tasks.size());
-    model_.Begin(tasks_, settled, Instant{});
+    lines_.Note(Heading(plan, run, settled, 0));
+    model_.Begin(static_cast<std::uint32_t>(plan.tasks.size()), settled, Instant{});
+  }
+  void Resume(const Plan& plan, const Checkpoint& checkpoint) override {
+    lines_.Note(HeadingOf(plan, checkpoint));
+    model_.Resume(plan, checkpoint);
   }
   void On(const RunEvent& event) override {
     model_.On(event);
-    const std::string line = DescribeEvent(event, color_);
-    if (!line.empty()) pending_ += line + "\n";
+    lines_.On(event);
   }
-  void Note(const std::string& text) override { pending_ += text + "\n"; }
+  void Note(const std::string& text) override { lines_.Note(text); }
 
   void Tick(Instant now) override {
     if (now < drawn_at_ + kRedraw) return;
     drawn_at_ = now;
-    winsize size{};
-    const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-    const std::size_t columns = known ? size.ws_col : 80u;
-    const std::size_t rows = known ? size.ws_row : 24u;
-    std::string out = TakeOff();
-    out += std::exchange(pending_, "");
-    out += "\x1b[?25l";
+    const auto [columns, rows] = Size();
+    std::string out = GoToTop(columns);
+    if (const std::string text = lines_.Take(); !text.empty()) out += "\x1b[J" + text;
     const std::vector<std::string> lines = model_.Draw(now, columns - 1, rows, color_);
-    for (const std::string& line : lines) out += line + "\n";
-    drawn_ = lines.size();
-    WriteOut(stderr, out);
+    drawn_.clear();
+    for (const std::string& line : lines) {
+      out += line + "\x1b[K\n";
+      drawn_.push_back(std::min(WidthOf(WithoutColor(line)), columns - 1));
+    }
+    WriteOut(stderr, out + "\x1b[J");
   }
   void Close() override {
-    if (closed_) return;
-    closed_ = true;
-    WriteOut(stderr, TakeOff() + std::exchange(pending_, "") + "\x1b[?25h");
+    if (std::exchange(closed_, true)) return;
+    WriteOut(stderr, GoToTop(Size().first) + "\x1b[J" + lines_.Take());
   }
 
  private:
-  // Back to the first line of the block, and clear from there.
-  std::string TakeOff() {
-    const std::size_t lines = std::exchange(drawn_, 0);
-    return lines == 0 ? "" : fmt::format("\x1b[{}A\x1b[J", lines);
+  static std::pair<std::size_t, std::size_t> Size() {
+    winsize size{};
+    const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    return known ? std::pair<std::size_t, std::size_t>(size.ws_col, size.ws_row)
+                 : std::pair<std::size_t, std::size_t>(80, 24);
+  }
+  // To the first column of the first line of the block; a terminal that has become narrower has
+  // broken its lines.
+  std::string GoToTop(std::size_t columns) const {
+    const std::size_t rows = RowsOf(drawn_, columns);
+    return rows == 0 ? "\r" : fmt::format("\r\x1b[{}A", rows);
+  }
+  static std::string WithoutColor(const std::string& line) {
+    std::string bare;
+    for (std::size_t i = 0; i < line.size(); ++i) {
+      if (line[i] == '\x1b')
+        i = line.find('m', i);
+      else
+        bare += line[i];
+    }
+    return bare;
   }
 
   bool color_;
   bool closed_ = false;
   LiveModel model_;
-  std::uint32_t tasks_ = 0;
-  std::string pending_;
-  std::size_t drawn_ = 0;
+  EventLines lines_;
+  std::vector<std::size_t> drawn_;  // Widths of the lines that stand there.
   Instant drawn_at_{};
 };
 
@@ -142,12 +162,59 @@ std::string Who(const RunEvent& event) {
 }
 
 std::string Cause(const RunEvent& event) {
-  if (!event.failure) return Escaped(event.message);
-  return fmt::format("{}{}{}", Name(*event.failure), event.message.empty() ? "" : ": ",
-                     Escaped(event.message));
+  std::string message = CutToWidth(Escaped(event.message), kCauseColumns);
+  if (!event.failure) return message;
+  return fmt::format("{}{}{}", Name(*event.failure), message.empty() ? "" : ": ", message);
 }
 
 }  // namespace
+
+std::string Heading(const Plan& plan, RunId run, std::uint32_t settled, std::uint32_t running) {
+  std::string line = fmt::format("run {} of \"{}\": {} task{}", run.value, Escaped(plan.name),
+                                 plan.tasks.size(), plan.tasks.size() == 1 ? "" : "s");
+  if (settled > 0) line += fmt::format(", {} of them settled before", settled);
+  if (running > 0) {
+    line += fmt::format(", {} attempt{} taken over", running, running == 1 ? "" : "s");
+  }
+  return line;
+}
+
+void EventLines::On(const RunEvent& event) {
+  if (began_ == Instant{}) began_ = event.at;
+  using Kind = RunEvent::Kind;
+  if (event.kind != group_) CloseGroup();
+  now_ = event.at;
+  if (event.kind == Kind::TaskBlocked || event.kind == Kind::TaskCancelled) {
+    group_ = event.kind;
+    if (++in_group_ > kGroupShown) return;
+  }
+  if (const std::string line = DescribeEvent(event, color_); !line.empty()) Add(line);
+}
+
+void EventLines::Note(const std::string& text) {
+  CloseGroup();
+  lines_ += text + "\n";
+}
+
+std::string EventLines::Take() {
+  CloseGroup();
+  return std::exchange(lines_, "");
+}
+
+void EventLines::Add(const std::string& line) {
+  if (timed_) lines_ += fmt::format("{:>8} ", FormatDuration(now_ - began_));
+  lines_ += line + "\n";
+}
+
+void EventLines::CloseGroup() {
+  const std::size_t more = in_group_ > kGroupShown ? in_group_ - kGroupShown : 0;
+  in_group_ = 0;
+  if (more == 0) return;
+  RunEvent rest;
+  rest.kind = group_;
+  rest.task = fmt::format("… and {} more", more);
+  Add(DescribeEvent(rest, color_));
+}
 
 std::string DescribeEvent(const RunEvent& event, bool color) {
   using Kind = RunEvent::Kind;
@@ -166,15 +233,19 @@ std::string DescribeEvent(const RunEvent& event, bool color) {
     case Kind::TaskRetrying:
       if (event.retry == 0) {
         return line("33", "waits",
-                    fmt::format("{}  rate limited for {}", task, FormatDuration(*event.delay)));
+                    fmt::format("{}  rate limited for {}", task,
+                                FormatDuration(event.delay.value_or(Duration{}))));
       }
       return line("33", "retry",
                   fmt::format("{}  {} of {} in {}", task, event.retry, event.retries,
                               FormatDuration(event.delay.value_or(Duration{}))));
     case Kind::TaskFallback:
-      return line("33", "fallback", fmt::format("{}  to {}", task, Escaped(event.agent)));
+      return line(
+          "33", "fallback",
+          fmt::format("{}  to {}{}", task, Escaped(event.agent),
+                      event.failure ? fmt::format(", after {}", Name(*event.failure)) : ""));
     case Kind::TaskSkipped:
-      return line("33", "skipped", fmt::format("{}  {}", task, Escaped(event.message)));
+      return line("33", "skipped", fmt::format("{}  {}", task, Cause(event)));
     case Kind::TaskBlocked:
       return line("31", "blocked", task);
     case Kind::TaskCancelled:

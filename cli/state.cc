@@ -6,7 +6,9 @@
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
+#include <utility>
 
+#include "cli/checkpoint_view.h"
 #include "cli/text.h"
 #include "coordinator/resume.h"
 #include "storage/state_lock.h"
@@ -14,6 +16,13 @@
 
 namespace troupe {
 namespace {
+
+std::string KnownRuns(const std::vector<RunRecord>& runs) {
+  const std::uint64_t first = runs.front().id.value;
+  const std::uint64_t last = runs.back().id.value;
+  return first == last ? fmt::format("there is only run {}", first)
+                       : fmt::format("known are {} to {}", first, last);
+}
 
 Result<RunId> ChooseRun(const StateOptions& options, const std::vector<RunRecord>& runs) {
   if (runs.empty()) {
@@ -31,9 +40,25 @@ Result<RunId> ChooseRun(const StateOptions& options, const std::vector<RunRecord
   for (const RunRecord& run : runs) {
     if (run.id == id) return id;
   }
-  return Error{ErrorCode::NotFound,
-               fmt::format("there is no run {} in {}; the runs are {} to {}", id.value,
-                           options.state_dir, runs.front().id.value, runs.back().id.value)};
+  return Error{ErrorCode::NotFound, fmt::format("there is no run {} in {}; {}", id.value,
+                                                options.state_dir, KnownRuns(runs))};
+}
+
+// The run as its tasks are after a restart, in which nothing moves.
+std::unique_ptr<LiveRun> Restored(const Checkpoint& checkpoint, std::shared_ptr<const Plan> plan,
+                                  const std::vector<AttemptRecord>& outcomes) {
+  auto live = std::make_unique<LiveRun>(checkpoint.run, std::move(plan));
+  Effects nothing;
+  WorkerPool pool;
+  Random random(0);
+  Turn turn{checkpoint.run.created, nothing, pool, random};
+  live->Restore(checkpoint, outcomes, true, turn);
+  return live;
+}
+
+bool IsNumber(const std::string& text) {
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 }  // namespace
@@ -44,7 +69,19 @@ int Refuse(const std::string& message) {
 }
 
 std::string StateDirFlag(const std::string& state_dir) {
-  return state_dir == StateOptions{}.state_dir ? "" : " --state-dir " + state_dir;
+  return state_dir == StateOptions{}.state_dir ? "" : " --state-dir " + Quoted(state_dir);
+}
+
+std::string ResumeHint(const RunRecord& run, const std::string& state_dir) {
+  return fmt::format("go on with: troupe run {} --resume{}", Quoted(Escaped(run.file)),
+                     StateDirFlag(state_dir));
+}
+
+StateOptions WithTask(StateOptions options) {
+  if (options.task.empty() && !options.run.empty() && !IsNumber(options.run)) {
+    options.task = std::exchange(options.run, "");
+  }
+  return options;
 }
 
 std::string StateNameOf(const RunRecord& run, bool at_work) {
@@ -53,6 +90,11 @@ std::string StateNameOf(const RunRecord& run, bool at_work) {
 }
 
 std::string StoredRun::StateName() const { return StateNameOf(checkpoint.run, at_work); }
+
+Instant StoredRun::Until(Instant now) const {
+  if (checkpoint.run.ended != Instant{}) return checkpoint.run.ended;
+  return at_work ? now : LastTime(checkpoint);
+}
 
 Result<std::uint32_t> StoredRun::FindTask(const std::string& id) const {
   std::vector<std::string_view> names;
@@ -80,14 +122,24 @@ Result<StoredRun> OpenRun(const StateOptions& options) {
   Result<Resumable> saved = LoadRun(*stored.store, *id);
   if (!saved) return saved.error();
   stored.plan = saved->plan;
-  stored.live = std::make_unique<LiveRun>(saved->checkpoint.run, saved->plan);
-  Effects nothing;
-  WorkerPool pool;
-  Random random(0);
-  Turn turn{saved->checkpoint.run.created, nothing, pool, random};
-  stored.live->Restore(saved->checkpoint, saved->outcomes, true, turn);
+  stored.live = Restored(saved->checkpoint, saved->plan, saved->outcomes);
   stored.checkpoint = std::move(saved->checkpoint);
   return stored;
+}
+
+Status StoredRun::Refresh(const std::string& state_dir) {
+  at_work = StateLock::IsHeld(state_dir);  // First: what ends in between has ended then.
+  if (Status caught_up = store->CatchUp(); !caught_up) return caught_up;
+  Result<Checkpoint> loaded = store->Load(checkpoint.run.id);
+  if (!loaded) return loaded.error();
+  if (loaded->workflow_text != checkpoint.workflow_text) {  // --accept-changes
+    Result<Resumable> changed = LoadRun(*store, checkpoint.run.id);
+    if (!changed) return changed.error();
+    plan = changed->plan;
+  }
+  checkpoint = *std::move(loaded);
+  live = Restored(checkpoint, plan, {});
+  return {};
 }
 
 std::string FormatTable(const std::vector<std::vector<std::string>>& rows) {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "cli/commands.h"
@@ -21,12 +22,22 @@ struct StoredRun {
 
   // "interrupted" for a run that nobody is at work on.
   std::string StateName() const;
+  // Up to when durations count: now, or for a run that nobody is at work on its last sign of life.
+  Instant Until(Instant now) const;
+  // Reads what was committed since.
+  Status Refresh(const std::string& state_dir);
   // Plan index of a task; NotFound with a suggestion.
   Result<std::uint32_t> FindTask(const std::string& id) const;
 };
 
 // The run that the options name, or the newest.
 Result<StoredRun> OpenRun(const StateOptions& options);
+
+// For commands that take RUN and TASK: a single word that is no number is a task of the newest run.
+StateOptions WithTask(StateOptions options);
+
+// "go on with: troupe run FILE --resume"
+std::string ResumeHint(const RunRecord& run, const std::string& state_dir);
 
 std::string StateNameOf(const RunRecord& run, bool at_work);
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "cli/checkpoint_view.h"
 #include "cli/commands.h"
 #include "cli/state.h"
 #include "cli/text.h"
@@ -16,12 +17,31 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr std::size_t kTasksMax = 200;
+
 void Print(const Json& json) {
   fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
-Duration TimeOf(const RunRecord& run, Instant now) {
-  return (run.ended == Instant{} ? now : run.ended) - run.started;
+// How many tasks are settled, and the last sign of life. The record of a run that goes on does not
+// know either.
+struct Extent {
+  std::uint32_t settled = 0;
+  Instant until{};
+};
+Extent ExtentOf(const CheckpointStore& store, const RunRecord& run, bool at_work, Instant now) {
+  Extent extent{run.settled, run.ended};
+  if (IsFinal(run.state)) return extent;
+  extent.until = now;
+  const Result<Checkpoint> checkpoint = store.Load(run.id);
+  if (!checkpoint) return extent;
+  if (!at_work) extent.until = LastTime(*checkpoint);
+  extent.settled = 0;
+  for (std::uint32_t i = 0; i < run.tasks; ++i) {
+    const TaskRecord* task = FindTask(*checkpoint, i);
+    extent.settled += task != nullptr && IsSettled(task->state) ? 1 : 0;
+  }
+  return extent;
 }
 
 std::string Cause(const TaskRecord& task) {
@@ -29,28 +49,53 @@ std::string Cause(const TaskRecord& task) {
   return CutToWidth(Escaped(fmt::format("{}: {}", Name(*task.failure), task.message)), 60);
 }
 
-std::vector<std::vector<std::string>> TaskRows(const StoredRun& run, Instant now) {
+std::vector<std::string> TaskRow(const StoredRun& run, std::uint32_t index, Instant until) {
+  const TaskRecord& task = run.live->Record(index);
+  const std::uint32_t agent = run.live->AgentOf(index);
+  std::string time;
+  if (task.first_started != Instant{}) {
+    time = FormatDuration((IsSettled(task.state) ? task.ended : until) - task.first_started);
+  }
+  return {Escaped(run.plan->tasks[index].id),
+          std::string(Name(task.state)),
+          fmt::format("{}", task.attempts),
+          agent == kNone ? "" : Escaped(run.plan->agents[agent].name),
+          Escaped(task.worker),
+          time,
+          Cause(task)};
+}
+
+// Of a long list those that one asks about: failed ones and those that move, then the others.
+void PrintTasks(const StoredRun& run, Instant until) {
+  const auto moves = [](TaskState s) {
+    return s == TaskState::Failed || s == TaskState::Running || s == TaskState::Waiting ||
+           s == TaskState::Ready || s == TaskState::Skipped;
+  };
+  const auto count = static_cast<std::uint32_t>(run.plan->tasks.size());
+  std::vector<bool> shown(count, count <= kTasksMax);
+  std::size_t room = count <= kTasksMax ? 0 : kTasksMax;
+  for (const bool first : {true, false}) {
+    for (std::uint32_t i = 0; i < count && room > 0; ++i) {
+      if (shown[i] || moves(run.live->Record(i).state) != first) continue;
+      shown[i] = true;
+      --room;
+    }
+  }
   std::vector<std::vector<std::string>> rows = {
       {"TASK", "STATE", "ATTEMPTS", "AGENT", "WORKER", "TIME", "CAUSE"}};
-  for (std::uint32_t i = 0; i < run.plan->tasks.size(); ++i) {
-    const TaskRecord& task = run.live->Record(i);
-    const std::uint32_t agent = run.live->AgentOf(i);
-    std::string time;
-    if (task.first_started != Instant{}) {
-      time = FormatDuration((IsSettled(task.state) ? task.ended : now) - task.first_started);
-    }
-    rows.push_back({Escaped(run.plan->tasks[i].id), std::string(Name(task.state)),
-                    fmt::format("{}", task.attempts),
-                    agent == kNone ? "" : Escaped(run.plan->agents[agent].name),
-                    Escaped(task.worker), time, Cause(task)});
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (shown[i]) rows.push_back(TaskRow(run, i, until));
   }
-  return rows;
+  fmt::print("\n{}", FormatTable(rows));
+  if (rows.size() <= count) {
+    fmt::print("… and {} more; --json has all\n", count - rows.size() + 1);
+  }
 }
 
 std::vector<std::vector<std::string>> HookRows(const StoredRun& run) {
   std::vector<std::vector<std::string>> rows = {{"HOOK", "STATE", "TIME", "WHAT"}};
   for (const HookRecord& hook : run.checkpoint.hooks) {
-    std::string name = fmt::format("{}[{}]", Name(static_cast<HookList>(hook.list)), hook.index);
+    std::string name = HookName(hook);
     if (!hook.stage.empty()) name += " of " + Escaped(hook.stage);
     std::string what = Escaped(hook.description.empty() ? hook.command : hook.description);
     if (!hook.message.empty()) what += "  " + Escaped(hook.message);
@@ -87,6 +132,17 @@ Json StatusJson(const StoredRun& run) {
                      {"dead_letter", task.dead_letter}});
   }
   json["task_list"] = std::move(tasks);
+  json["hooks"] = Json::array();
+  for (const HookRecord& hook : run.checkpoint.hooks) {
+    json["hooks"].push_back({{"hook", HookName(hook)},
+                             {"stage", hook.stage},
+                             {"state", Name(hook.state)},
+                             {"worker", hook.worker},
+                             {"started", FormatInstant(hook.started)},
+                             {"ended", FormatInstant(hook.ended)},
+                             {"exit_code", hook.exit_code},
+                             {"message", hook.message}});
+  }
   return json;
 }
 
@@ -105,16 +161,19 @@ int ListRuns(const StateOptions& options) {
       {"RUN", "WORKFLOW", "STATE", "TASKS", "STARTED", "TIME"}};
   for (const RunRecord& run : *runs) {
     const std::string state = StateNameOf(run, at_work);
+    const Extent extent = ExtentOf(**store, run, at_work, now);
+    const Duration time = extent.until - run.started;
     list.push_back({{"run", run.id.value},
                     {"workflow", run.workflow_name},
                     {"state", state},
                     {"tasks", run.tasks},
-                    {"settled", run.settled},
+                    {"settled", extent.settled},
                     {"started", FormatInstant(run.started)},
-                    {"ended", FormatInstant(run.ended)}});
+                    {"ended", FormatInstant(run.ended)},
+                    {"duration_ms", std::chrono::floor<std::chrono::milliseconds>(time).count()}});
     rows.push_back({fmt::format("{}", run.id.value), Escaped(run.workflow_name), state,
-                    fmt::format("{}", run.tasks), FormatInstant(run.started),
-                    FormatDuration(TimeOf(run, now))});
+                    fmt::format("{}/{}", extent.settled, run.tasks), FormatLocal(run.started),
+                    FormatDuration(time)});
   }
   if (options.json) {
     Print(list);
@@ -132,17 +191,17 @@ int ShowStatus(const StateOptions& options) {
     return kExitOk;
   }
   const RunRecord& record = run->checkpoint.run;
-  const Instant now = Clock().Now();
+  const Instant until = run->Until(Clock().Now());
   fmt::print("run {} of \"{}\": {}, {} of {} tasks settled, {}\n", record.id.value,
              Escaped(record.workflow_name), run->StateName(), run->live->record().settled,
-             run->plan->tasks.size(), FormatDuration(TimeOf(record, now)));
-  if (!record.first_failure.empty())
+             run->plan->tasks.size(), FormatDuration(until - record.started));
+  if (!record.first_failure.empty()) {
     fmt::print("first failure: {}\n", Escaped(record.first_failure));
-  if (!IsFinal(record.state) && !run->at_work) {
-    fmt::print("go on with: troupe run {} --resume{}\n", record.file,
-               StateDirFlag(options.state_dir));
   }
-  fmt::print("\n{}", FormatTable(TaskRows(*run, now)));
+  if (!IsFinal(record.state) && !run->at_work) {
+    fmt::print("{}\n", ResumeHint(record, options.state_dir));
+  }
+  PrintTasks(*run, until);
   if (!run->checkpoint.hooks.empty()) fmt::print("\n{}", FormatTable(HookRows(*run)));
   return kExitOk;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "cli/checkpoint_view.h"
 #include "cli/state.h"
 #include "cli/text.h"
 #include "coordinator/recovery_policy.h"
@@ -16,28 +17,25 @@ namespace {
 constexpr std::size_t kLongestMax = 5;
 constexpr std::size_t kFailuresMax = 10;
 constexpr std::uint32_t kDelaysMax = 6;
+constexpr std::size_t kCauseColumns = 300;
 
-const TaskRecord* Find(const Checkpoint& checkpoint, std::uint32_t index) {
-  const auto& slots = checkpoint.run.slots;
-  const std::uint32_t id = slots.empty() ? index : slots[index];
-  const auto it = std::lower_bound(
-      checkpoint.tasks.begin(), checkpoint.tasks.end(), id,
-      [](const TaskRecord& task, std::uint32_t value) { return task.task.value < value; });
-  return it == checkpoint.tasks.end() || it->task.value != id ? nullptr : &*it;
-}
-
+// "3 completed, 1 failed, 2 not settled"
 std::string Counts(const Plan& plan, const Checkpoint& checkpoint) {
   std::map<TaskState, std::size_t> counts;
+  std::size_t open = 0;
   for (std::uint32_t i = 0; i < plan.tasks.size(); ++i) {
-    const TaskRecord* task = Find(checkpoint, i);
-    ++counts[task == nullptr ? TaskState::Pending : task->state];
+    const TaskRecord* task = FindTask(checkpoint, i);
+    if (task == nullptr || !IsSettled(task->state)) {
+      ++open;
+    } else {
+      ++counts[task->state];
+    }
   }
   std::string text;
   for (const auto& [state, count] : counts) {
-    const bool settled = IsSettled(state);
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count,
-                        settled ? Name(state) : std::string_view("not settled"));
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, Name(state));
   }
+  if (open > 0) text += fmt::format("{}{} not settled", text.empty() ? "" : ", ", open);
   return text;
 }
 
@@ -46,7 +44,7 @@ std::string Effort(const Plan& plan, const Checkpoint& checkpoint) {
   std::uint32_t tasks = 0;
   std::uint32_t fallbacks = 0;
   for (std::uint32_t i = 0; i < plan.tasks.size(); ++i) {
-    const TaskRecord* task = Find(checkpoint, i);
+    const TaskRecord* task = FindTask(checkpoint, i);
     if (task == nullptr || task->attempts == 0) continue;
     ++tasks;
     attempts += task->attempts;
@@ -64,7 +62,7 @@ std::string Effort(const Plan& plan, const Checkpoint& checkpoint) {
 std::string Longest(const Plan& plan, const Checkpoint& checkpoint) {
   std::vector<std::pair<Duration, std::uint32_t>> times;
   for (std::uint32_t i = 0; i < plan.tasks.size(); ++i) {
-    const TaskRecord* task = Find(checkpoint, i);
+    const TaskRecord* task = FindTask(checkpoint, i);
     if (task == nullptr || task->state != TaskState::Completed) continue;
     times.emplace_back(task->ended - task->first_started, i);
   }
@@ -83,12 +81,12 @@ std::string Failures(const Plan& plan, const Checkpoint& checkpoint) {
   std::string text;
   std::size_t count = 0;
   for (std::uint32_t i = 0; i < plan.tasks.size(); ++i) {
-    const TaskRecord* task = Find(checkpoint, i);
+    const TaskRecord* task = FindTask(checkpoint, i);
     if (task == nullptr || task->state != TaskState::Failed) continue;
     if (++count > kFailuresMax) continue;
     text += fmt::format("  FAILED {}: {}: {} (attempt {})\n", Escaped(plan.tasks[i].id),
-                        task->failure ? Name(*task->failure) : "", Escaped(task->message),
-                        task->attempts);
+                        task->failure ? Name(*task->failure) : "",
+                        CutToWidth(Escaped(task->message), kCauseColumns), task->attempts);
   }
   if (count > kFailuresMax) text += fmt::format("  … and {} more\n", count - kFailuresMax);
   if (count == 0 && !checkpoint.run.first_failure.empty()) {
@@ -99,22 +97,10 @@ std::string Failures(const Plan& plan, const Checkpoint& checkpoint) {
 
 std::string FirstFailedTask(const Plan& plan, const Checkpoint& checkpoint) {
   for (std::uint32_t i = 0; i < plan.tasks.size(); ++i) {
-    const TaskRecord* task = Find(checkpoint, i);
+    const TaskRecord* task = FindTask(checkpoint, i);
     if (task != nullptr && task->state == TaskState::Failed) return plan.tasks[i].id;
   }
   return "";
-}
-
-// A word for the shell.
-std::string Quoted(const std::string& word) {
-  const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("-_./:@+").find(c) != std::string_view::npos;
-  });
-  if (plain) return word;
-  std::string quoted = "'";
-  for (char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
 }
 
 std::string AgentName(const Plan& plan, const PlannedTask& task) {

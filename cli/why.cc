@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/clock.h"
+#include "cli/checkpoint_view.h"
 #include "cli/commands.h"
 #include "cli/state.h"
 #include "cli/text.h"
@@ -9,6 +10,8 @@
 
 namespace troupe {
 namespace {
+
+constexpr std::size_t kSentencesMax = 20;  // Of tasks in the same state.
 
 void PrintHistory(const StoredRun& run, std::uint32_t task) {
   const auto attempts =
@@ -22,50 +25,87 @@ void PrintHistory(const StoredRun& run, std::uint32_t task) {
     if (outcome.failure) end = fmt::format("{}: {}", Name(*outcome.failure), outcome.message);
     if (!attempt.accepted) end += " (came too late; not used)";
     rows.push_back({fmt::format("{}", outcome.id.number), Escaped(attempt.agent),
-                    Escaped(attempt.worker), FormatInstant(outcome.started),
+                    Escaped(attempt.worker), FormatLocal(outcome.started),
                     FormatDuration(outcome.ended - outcome.started),
                     CutToWidth(Escaped(end), 100)});
   }
   fmt::print("{}", FormatTable(rows));
 }
 
-void PrintRun(const StoredRun& run, const StateOptions& options) {
+std::string_view HowItIs(const StoredRun& run) {
+  switch (run.checkpoint.run.state) {
+    case RunState::Running:
+      return run.at_work ? "is running" : "was interrupted; nobody is at work on it";
+    case RunState::Paused:
+      return "is paused";
+    case RunState::Succeeded:
+      return "succeeded";
+    case RunState::Failed:
+      return "failed";
+    case RunState::Cancelled:
+      return "was cancelled";
+  }
+  return "";
+}
+
+void PrintHook(const HookRecord& hook, Instant until) {
+  const std::string name =
+      HookName(hook) + (hook.stage.empty() ? "" : " of " + Escaped(hook.stage));
+  if (hook.state == HookState::Ready) {
+    fmt::print("Hook {} waits for a worker that fits.\n", name);
+  } else if (hook.state == HookState::Running) {
+    fmt::print("Hook {} is running on worker {}, for {}.\n", name, Escaped(hook.worker),
+               FormatDuration(until - hook.started));
+  } else if (hook.state == HookState::Failed) {
+    fmt::print("Hook {} failed: {}\n", name, Escaped(hook.message));
+  }
+}
+
+void PrintRun(const StoredRun& run, const StateOptions& options, Instant until) {
   const RunRecord& record = run.checkpoint.run;
-  fmt::print("Run {} of \"{}\" is {}.\n", record.id.value, Escaped(record.workflow_name),
-             run.StateName());
+  fmt::print("Run {} of \"{}\" {}.\n", record.id.value, Escaped(record.workflow_name),
+             HowItIs(run));
   if (!record.first_failure.empty()) {
     fmt::print("The first failure: {}\n", Escaped(record.first_failure));
   }
   if (!IsFinal(record.state) && !run.at_work) {
-    fmt::print("Nobody is at work on it; go on with: troupe run {} --resume{}\n", record.file,
-               StateDirFlag(options.state_dir));
+    std::string hint = ResumeHint(record, options.state_dir);
+    hint[0] = 'G';
+    fmt::print("{}\n", hint);
+  }
+  for (const HookRecord& hook : run.checkpoint.hooks) PrintHook(hook, until);
+}
+
+// A sentence for each task that has not completed, the first causes first; of many alike a few.
+void PrintTasks(const StoredRun& run, Instant until) {
+  for (const TaskState state :
+       {TaskState::Failed, TaskState::Running, TaskState::Waiting, TaskState::Ready,
+        TaskState::Skipped, TaskState::Pending, TaskState::Blocked, TaskState::Cancelled}) {
+    std::size_t count = 0;
+    for (std::uint32_t i = 0; i < run.plan->tasks.size(); ++i) {
+      if (run.live->Record(i).state != state || ++count > kSentencesMax) continue;
+      fmt::print("{}\n", Escaped(Explain(*run.live, i, run.at_work, until)));
+    }
+    if (count > kSentencesMax) fmt::print("… and {} more {}\n", count - kSentencesMax, Name(state));
   }
 }
 
 }  // namespace
 
-int ExplainWhy(const StateOptions& options) {
-  StateOptions chosen = options;
-  Result<StoredRun> run = OpenRun(chosen);
-  if (!run && chosen.task.empty() && !chosen.run.empty() &&
-      run.error().code == ErrorCode::Invalid) {
-    chosen.task = std::exchange(chosen.run, "");  // `why TASK`: of the newest run.
-    run = OpenRun(chosen);
-  }
+int ExplainWhy(const StateOptions& given) {
+  const StateOptions options = WithTask(given);
+  const Result<StoredRun> run = OpenRun(options);
   if (!run) return Refuse(run.error().message);
-  const Instant now = Clock().Now();
-  if (!chosen.task.empty()) {
-    const Result<std::uint32_t> task = run->FindTask(chosen.task);
-    if (!task) return Refuse(task.error().message);
-    fmt::print("{}\n", Escaped(Explain(*run->live, *task, run->at_work, now)));
-    PrintHistory(*run, *task);
+  const Instant until = run->at_work ? Clock().Now() : LastTime(run->checkpoint);
+  if (options.task.empty()) {
+    PrintRun(*run, options, until);
+    PrintTasks(*run, until);
     return kExitOk;
   }
-  PrintRun(*run, options);
-  for (std::uint32_t i = 0; i < run->plan->tasks.size(); ++i) {
-    if (run->live->Record(i).state == TaskState::Completed) continue;
-    fmt::print("{}\n", Escaped(Explain(*run->live, i, run->at_work, now)));
-  }
+  const Result<std::uint32_t> task = run->FindTask(options.task);
+  if (!task) return Refuse(task.error().message);
+  fmt::print("{}\n", Escaped(Explain(*run->live, *task, run->at_work, until)));
+  PrintHistory(*run, *task);
   return kExitOk;
 }
 

@@ -17,6 +17,16 @@ std::string CauseOf(const TaskRecord& record) {
   return fmt::format("{}: {}", Name(*record.failure), record.message);
 }
 
+// " with labels "a", "b""; empty without words.
+std::string List(const std::vector<std::string>& words, const char* before, bool quoted) {
+  std::string text;
+  for (const std::string& word : words) {
+    text += text.empty() ? before : ", ";
+    text += quoted ? fmt::format("\"{}\"", word) : word;
+  }
+  return text;
+}
+
 // The tasks that `task` waits for, through gates, as far as `wanted` holds for their state.
 template <class Wanted>
 std::vector<std::uint32_t> Needs(const LiveRun& run, std::uint32_t task, Wanted&& wanted) {
@@ -72,23 +82,40 @@ std::string Ready(const LiveRun& run, std::uint32_t task, Instant now) {
     return fmt::format("is ready; the run has reached its max_parallel of {}", plan.max_parallel);
   }
   const std::vector<std::string> labels = SettingsFor(plan, plan.tasks[task], agent).labels;
-  std::string with;
-  for (const std::string& label : labels) {
-    with += fmt::format("{}\"{}\"", with.empty() ? " with label " : ", ", label);
-  }
-  return fmt::format("is ready; waits for a free slot on a worker{}", with);
+  return fmt::format("is ready; waits for a free slot on a worker{}{}",
+                     List(labels, labels.size() == 1 ? " with label " : " with labels ", true),
+                     List(run.Record(task).unfit_workers, " other than ", false));
 }
 
-std::string Waiting(const LiveRun& run, std::uint32_t task, Instant now) {
+// `live`: else the clock of the wait goes on, but nobody looks at it.
+std::string Waiting(const LiveRun& run, std::uint32_t task, bool live, Instant now) {
   const TaskRecord& r = run.Record(task);
   const RecoveryRules& rules = *run.plan().tasks[task].rules;
+  std::string when = r.due > now ? "in " + InSeconds(r.due - now) : "at once";
+  if (!live) when = "when the run is resumed";
+  if (live && run.record().state == RunState::Paused) when = "when the run goes on";
   if (r.failure == FailureClass::RateLimited) {
-    return fmt::format("waits {} for the end of a rate limit ({})", InSeconds(r.due - now),
-                       r.message);
+    return fmt::format("waits for the end of a rate limit, and goes on {} ({})", when, r.message);
   }
-  return fmt::format("waits for retry {} of {} in {}, after {}", r.step_failures,
-                     r.step == 0 ? rules.retry : rules.fallback_retry, InSeconds(r.due - now),
-                     CauseOf(r));
+  return fmt::format("waits for retry {} of {} {}, after {}", r.step_failures,
+                     r.step == 0 ? rules.retry : rules.fallback_retry, when, CauseOf(r));
+}
+
+std::string Running(const TaskRecord& r, bool live, Instant now) {
+  if (live) {
+    return fmt::format("is running: attempt {} on worker {}, for {}", r.attempts, r.worker,
+                       InSeconds(now - r.attempt_started));
+  }
+  return fmt::format(
+      "is running or has ended meanwhile: attempt {} on worker {}; it is taken over when the run "
+      "is resumed",
+      r.attempts, r.worker);
+}
+
+std::string Cancelled(const LiveRun& run, const TaskRecord& r) {
+  if (run.record().cancelling) return "was cancelled with the run";
+  return fmt::format("was cancelled before it could start{}, because the run was aborted: {}",
+                     r.attempts > 0 ? " again" : "", run.record().first_failure);
 }
 
 std::string Blocked(const LiveRun& run, std::uint32_t task) {
@@ -123,10 +150,9 @@ std::string Explain(const LiveRun& run, std::uint32_t task, bool live, Instant n
     case TaskState::Ready:
       return say(live ? Ready(run, task, now) : "is ready; it starts when the run is resumed");
     case TaskState::Waiting:
-      return say(Waiting(run, task, now));
+      return say(Waiting(run, task, live, now));
     case TaskState::Running:
-      return say(fmt::format("is running: attempt {} on worker {}, for {}", r.attempts, r.worker,
-                             InSeconds(now - r.attempt_started)));
+      return say(Running(r, live, now));
     case TaskState::Completed:
       return say(fmt::format("completed in attempt {}", r.attempts));
     case TaskState::Skipped:
@@ -136,9 +162,7 @@ std::string Explain(const LiveRun& run, std::uint32_t task, bool live, Instant n
     case TaskState::Blocked:
       return say(Blocked(run, task));
     case TaskState::Cancelled:
-      if (run.record().cancelling) return say("was cancelled with the run");
-      return say(fmt::format("was cancelled before it could start, because the run was aborted: {}",
-                             run.record().first_failure));
+      return say(Cancelled(run, r));
   }
   return "";
 }

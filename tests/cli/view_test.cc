@@ -76,8 +76,8 @@ TEST(Live, ShowsWhatRunsWaitsAndIsDone) {
   EXPECT_THAT(
       model.Draw(kStart + seconds(6), 80, 24, false),
       ElementsAre("[3/7] 1 running · 1 waiting · 6.0s",
-                  "  draft                           6.0s  writer on w2, attempt 2",
-                  "  fetch                                 retry 2 of 3: agent_error in 4.0s"));
+                  "  draft                         6.0s  writer on w2, attempt 2",
+                  "  fetch                               retry 2 of 3 in 4.0s: agent_error"));
 }
 
 TEST(Live, KeepsToTheSizeOfTheTerminal) {
