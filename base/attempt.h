@@ -24,11 +24,16 @@ enum class RunnerKind : std::uint8_t {
   Command,       // A task's own command.
   Script,        // A task's own script.
   Hook,          // A lifecycle hook: sh -c, the worker's environment.
+  Collection,    // Reads a file that a loop goes over: script_file, as collection_format says. Its
+                 // result is the JSON list of the items.
 };
-inline constexpr int kRunnerKindCount = 6;
+inline constexpr int kRunnerKindCount = 7;
 
 enum class PromptMode : std::uint8_t { None, Stdin, Arg, File };
 enum class ResultMode : std::uint8_t { Text, Json, JsonLast, Jsonl };
+enum class CollectionFormat : std::uint8_t { Json, JsonLines, Lines, Csv };
+inline constexpr std::size_t kCollectionItemsMax =
+    100'000;  // Of a file or written in the workflow.
 
 // What is kept of captured output, in bytes.
 enum class Truncation : std::uint8_t { Head, Tail, Both };
@@ -94,8 +99,9 @@ struct AttemptSpec {
   Duration timeout{};  // 0: no limit. From the start on the worker.
   Duration silence{};  // 0: no limit.
   OutputLimits limits = {};
-  ClaudeOptions claude = {};  // kind Claude only.
-  MockOptions mock = {};      // kind Mock only.
+  ClaudeOptions claude = {};                                    // kind Claude only.
+  MockOptions mock = {};                                        // kind Mock only.
+  CollectionFormat collection_format = CollectionFormat::Json;  // kind Collection only.
   bool operator==(const AttemptSpec&) const = default;
 };
 

@@ -58,6 +58,11 @@ std::optional<Value> TaskValues::Look(const Ref& ref) const {
       if (!record.failure) return Value{"", false};
       return Value{fmt::format("{}: {}", Name(*record.failure), record.message), false};
     }
+    case Ref::Kind::LoopIndex:
+    case Ref::Kind::LoopItem:
+    case Ref::Kind::SelfOutput:
+    case Ref::Kind::SelfResult:
+      return std::nullopt;
   }
   return std::nullopt;
 }

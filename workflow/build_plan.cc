@@ -85,7 +85,9 @@ std::shared_ptr<const Plan> Builder::Build() {
   plan_->retry_budget = document_.retry_budget;
   plan_->worker_losses_max = document_.worker_losses_max;
   plan_->rate_limit_wait_max = document_.rate_limit_wait_max;
-  plan_->breaker = document_.breaker;
+  for (Agent& agent : plan_->agents) {
+    if (!agent.breaker) agent.breaker = document_.breaker;
+  }
   plan_->settings = document_.settings;
   for (std::uint32_t i = 0; i < order_.tasks(); ++i) {
     if (order_.Runs(i)) tasks_.push_back(i);

@@ -31,6 +31,11 @@ std::string Runner(const Plan& plan, const PlannedTask& task) {
       text = fmt::format("script ({})", interpreter == nullptr ? "" : *interpreter);
       break;
     }
+    case TaskKind::Parent:
+      return fmt::format("parent of {}", Count(task.subtasks.size(), "subtask"));
+    case TaskKind::Unsupported:
+      text = "not supported";
+      break;
   }
   for (std::uint32_t agent : task.rules->fallback_agents) {
     text += ", then " + plan.agents[agent].name;

@@ -94,11 +94,13 @@ struct Agent {
   ResultMode result = ResultMode::Text;
   std::uint32_t max_concurrent = kNone;
   MockRules mock = {};
-  std::optional<BreakerRules> breaker = {};
+  std::optional<BreakerRules> breaker = {};  // The agent's, else the root's.
   Settings settings = {};
 };
 
-enum class TaskKind : std::uint8_t { Agent, Command, Script };
+// Parent: never runs; a join of its subtasks. Unsupported: work that this program cannot do;
+// started with --lenient, it fails when its turn comes, so that a fallback agent may do it.
+enum class TaskKind : std::uint8_t { Agent, Command, Script, Parent, Unsupported };
 
 // A task's own command or script.
 struct OwnWork {
@@ -113,6 +115,51 @@ struct OwnWork {
   bool capture_stderr = false;
 };
 
+// What a condition may ask of a task.
+enum class AskedStatus : std::uint8_t { Completed, Failed, Skipped, Pending, Running };
+
+struct Condition {
+  enum class Op : std::uint8_t {
+    Always,
+    Never,
+    TaskStatus,
+    StateEquals,
+    StateExists,
+    And,
+    Or,
+    Not
+  };
+  Op op = Op::Always;
+  std::uint32_t task = kNone;                   // TaskStatus
+  AskedStatus status = AskedStatus::Completed;  // TaskStatus
+  std::string key = "";                         // StateEquals, StateExists
+  std::string value_json = "";                  // StateEquals
+  std::vector<Condition> parts = {};            // And, Or; Not has one.
+};
+
+// A loop over a collection. Its iterations are tasks of their own, made when their turn comes.
+struct Loop {
+  enum class Source : std::uint8_t { Inline, Range, File };
+  std::string iterator = "";  // The loop variable.
+  bool parallel = false;
+  std::uint32_t max_parallel = kNone;  // Iterations that have begun and are not settled.
+  Source source = Source::Inline;
+  std::vector<std::string> items = {};  // Inline: JSON texts.
+  std::int64_t start = 0;               // Range: `end` is excluded.
+  std::int64_t end = 0;
+  std::int64_t step = 1;
+  Template path = {};  // File
+  CollectionFormat format = CollectionFormat::Json;
+};
+
+// A key of the run's state that a task writes when it completes. `json`: `value` is JSON text with
+// references within its strings; else a text, and one reference alone keeps its type (FillTyped).
+struct StateWrite {
+  std::string key = "";
+  bool json = false;
+  Template value = {};
+};
+
 struct Dependency {
   enum class On : std::uint8_t { Task, Gate };
   On on = On::Task;
@@ -123,12 +170,25 @@ struct Dependency {
 struct PlannedTask {
   std::string id = "";  // Full id.
   TaskKind kind = TaskKind::Command;
-  std::uint32_t agent = kNone;                      // kind Agent: index into Plan::agents.
-  Template description = {};                        // The prompt; a label for the other kinds.
-  std::shared_ptr<const OwnWork> work = {};         // kinds Command and Script.
-  std::vector<Dependency> needs = {};               // Without repeats, sorted.
-  std::uint32_t stage = kNone;                      // Index into Plan::stages.
-  std::uint32_t priority = 0;                       // Lower starts first.
+  std::uint32_t agent = kNone;               // kind Agent: index into Plan::agents.
+  Template description = {};                 // The prompt; a label for the other kinds.
+  std::shared_ptr<const OwnWork> work = {};  // kinds Command and Script.
+  // Without repeats, sorted. Of a parent: its subtasks; what the parent itself waits for is what
+  // its gate needs.
+  std::vector<Dependency> needs = {};
+  std::uint32_t parent = kNone;              // The enclosing parent: an index into Plan::tasks.
+  std::vector<std::uint32_t> subtasks = {};  // kind Parent: in reading order.
+  std::uint32_t gate = kNone;                // kind Parent: the gate its subtasks wait for.
+  std::shared_ptr<const Condition> condition = {};  // Null: none.
+  // Tasks whose end alone the condition waits for: that they failed or are blocked does not block
+  // this task. Sorted. `needs` (of a parent: its gate's) has an edge to each of them, maybe through
+  // the gate of a stage.
+  std::vector<std::uint32_t> asks = {};
+  std::shared_ptr<const Loop> loop = {};  // Null: none. This task is then what iterations are like.
+  std::vector<StateWrite> set = {};
+  Template notify = {};         // on_complete.notify; empty: none.
+  std::uint32_t stage = kNone;  // Index into Plan::stages; a subtask's is its parent's.
+  std::uint32_t priority = 0;   // Lower starts first.
   std::shared_ptr<const RecoveryRules> rules = {};  // Shared by tasks with equal rules; never null.
   std::vector<std::pair<std::string, Template>> inputs = {};  // name → JSON text with references.
   std::string inputs_json = "{}";  // When no input holds a reference: all as one object.
@@ -141,14 +201,17 @@ struct PlannedTask {
 // Something tasks wait for that is not a task. It opens when all it needs is completed or skipped
 // and, for a stage's gate, when the stage's hooks that are not async have finished. It is blocked
 // as soon as one thing it needs is failed or blocked.
+//
+// The gate of a parent opens when it has all it needs and the parent's condition holds.
 struct Gate {
   std::vector<Dependency> needs = {};
   std::uint32_t stage = kNone;
+  std::uint32_t parent = kNone;
 };
 
 struct Stage {
   std::string name = "";
-  std::vector<std::uint32_t> tasks = {};
+  std::vector<std::uint32_t> tasks = {};  // Top-level ones; a parent stands for its subtasks.
   std::vector<std::uint32_t> after = {};  // Stages it depends on.
   std::uint32_t gate = kNone;             // Its gate; every stage has one.
 };
@@ -182,6 +245,7 @@ struct InputDeclaration {
 struct OutputDeclaration {
   std::string name = "";
   std::uint32_t task = kNone;  // {type: task_output, task}
+  std::string state_key = "";  // {type: state, key}, when task is kNone.
 };
 
 struct Plan {
@@ -200,7 +264,6 @@ struct Plan {
   std::uint32_t retry_budget = kNone;
   std::uint32_t worker_losses_max = 3;
   Duration rate_limit_wait_max = std::chrono::seconds(86'400);
-  std::optional<BreakerRules> breaker = {};
   Settings settings = {};  // The root's.
 };
 
@@ -217,6 +280,9 @@ EffectiveSettings SettingsFor(const Plan& plan, const PlannedTask& task, std::ui
 // The task's inputs as one JSON object. Unresolved as Fill(). What Ref::TaskInput looks up is a
 // member of this; the references within inputs are never TaskInputs.
 Result<std::string> FillInputs(const PlannedTask& task, const ValueSource& values);
+
+// JSON text with references within its strings, filled in.
+Result<std::string> FillJson(const Template& json, const ValueSource& values);
 
 // The order in which tasks would start if one ran at a time: what they need first; ties by
 // priority, then by place in the file.

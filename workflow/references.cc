@@ -388,6 +388,10 @@ void RenumberTasks(const std::vector<std::uint32_t>& plan_index, Template& text)
       case Ref::Kind::SelfId:
       case Ref::Kind::SelfAttempt:
       case Ref::Kind::RunIdentity:
+      case Ref::Kind::LoopIndex:
+      case Ref::Kind::LoopItem:
+      case Ref::Kind::SelfOutput:
+      case Ref::Kind::SelfResult:
         break;
     }
   }

@@ -93,22 +93,29 @@ Result<std::string> FillTyped(const Template& text, const ValueSource& values) {
   return JsonString(*filled);
 }
 
+Result<std::string> FillJson(const Template& json, const ValueSource& values) {
+  std::string filled;
+  for (const auto& piece : json) {
+    if (const auto* literal = std::get_if<std::string>(&piece)) {
+      filled += *literal;
+      continue;
+    }
+    Result<std::string> value = FillRef(std::get<Ref>(piece), values);
+    if (!value) return value;
+    const std::string quoted = JsonString(*value);
+    filled += std::string_view(quoted).substr(1, quoted.size() - 2);
+  }
+  return filled;
+}
+
 Result<std::string> FillInputs(const PlannedTask& task, const ValueSource& values) {
   if (task.inputs.empty()) return task.inputs_json;
   std::string json = "{";
   for (const auto& [name, text] : task.inputs) {
     if (json.size() > 1) json += ',';
-    json += JsonString(name) + ":";
-    for (const auto& piece : text) {
-      if (const auto* literal = std::get_if<std::string>(&piece)) {
-        json += *literal;
-        continue;
-      }
-      Result<std::string> value = FillRef(std::get<Ref>(piece), values);
-      if (!value) return value;
-      const std::string quoted = JsonString(*value);
-      json += std::string_view(quoted).substr(1, quoted.size() - 2);
-    }
+    Result<std::string> value = FillJson(text, values);
+    if (!value) return value;
+    json += JsonString(name) + ":" + *value;
   }
   return json + "}";
 }

@@ -25,6 +25,10 @@ struct Ref {
     TaskResult,   // of plan task `task`, with `path`
     TaskState,    // ${task.NAME.status}
     TaskError,
+    LoopIndex,   // ${loop.index}: from 0
+    LoopItem,    // the loop variable, with `path`
+    SelfOutput,  // ${task.output}: of this task, when it has completed
+    SelfResult,  // ${task.result}, with `path`
   };
   Kind kind = Kind::Input;
   std::uint32_t task = 0;  // Index into Plan::tasks.

@@ -17,7 +17,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kVersion = 1;
 constexpr std::array<std::string_view, kRunnerKindCount> kKinds = {
-    "agent_command", "claude", "mock", "command", "script", "hook"};
+    "agent_command", "claude", "mock", "command", "script", "hook", "collection"};
 constexpr std::array<std::string_view, 4> kPromptModes = {"none", "stdin", "arg", "file"};
 constexpr std::array<std::string_view, 4> kResultModes = {"text", "json", "json_last", "jsonl"};
 constexpr std::array<std::string_view, 3> kTruncations = {"head", "tail", "both"};
