@@ -64,8 +64,8 @@ void AddTasks(const StoredRun& run, Json& json) {
     json[key] = Json::object();
   }
   Json dead = Json::array();
-  for (std::uint32_t i = 0; i < run.plan->tasks.size(); ++i) {
-    const std::string& id = run.plan->tasks[i].id;
+  for (const std::uint32_t i : run.live->InOrder()) {
+    const std::string id = run.live->FullId(i);
     const TaskRecord& task = run.live->Record(i);
     json["task_statuses"][id] = Capitalised(Name(task.state));
     if (task.first_started != Instant{}) {
@@ -83,10 +83,10 @@ void AddTasks(const StoredRun& run, Json& json) {
 
 Json AgentsUsed(const StoredRun& run) {
   Json agents = Json::object();
-  for (std::uint32_t i = 0; i < run.plan->tasks.size(); ++i) {
+  for (const std::uint32_t i : run.live->InOrder()) {
     const std::uint32_t agent = run.live->AgentOf(i);
     if (agent == kNone || run.live->Record(i).attempts == 0) continue;
-    agents[run.plan->tasks[i].id] = run.plan->agents[agent].name;
+    agents[run.live->FullId(i)] = run.plan->agents[agent].name;
   }
   return agents;
 }
@@ -102,7 +102,7 @@ std::string ExportText(const StoredRun& run) {
                {"ended_at", TimeOrNull(record.ended)},
                {"checkpoint_at", FormatInstant(LastTime(run.checkpoint))}};
   AddTasks(run, json);
-  const auto tasks = static_cast<double>(run.plan->tasks.size());
+  const auto tasks = static_cast<double>(run.live->record().tasks);
   json["progress"] = tasks > 0 ? run.live->record().settled / tasks : 1.0;
   json["metadata"] = Json::object();
   json["run"] = record.id.value;
@@ -111,6 +111,8 @@ std::string ExportText(const StoredRun& run) {
   json["workflow"] = record.chosen_workflow;
   json["run_dir"] = record.run_dir;
   json["inputs"] = ParseOr(record.inputs_json, Json::object());
+  json["values"] =
+      record.state_json.empty() ? json["inputs"] : ParseOr(record.state_json, Json::object());
   json["outputs"] = ParseOr(record.outputs_json, Json());
   json["first_failure"] = record.first_failure;
   json["task_agents"] = AgentsUsed(run);

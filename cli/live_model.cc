@@ -34,12 +34,6 @@ std::string WhoOf(const RunEvent& event) {
 
 }  // namespace
 
-void LiveModel::Begin(std::uint32_t tasks, std::uint32_t settled, Instant now) {
-  tasks_ = tasks;
-  settled_ = settled;
-  began_ = now;
-}
-
 void LiveModel::Start(const std::string& key, std::string name, std::string who, Instant since) {
   Stop(key);
   waiting_.erase(key);
@@ -67,13 +61,13 @@ LiveModel::Waiting LiveModel::WaitingFor(const RunEvent& event, Instant until) {
 
 // What went on without us stands there from the beginning.
 void LiveModel::Resume(const Plan& plan, const Checkpoint& checkpoint) {
-  tasks_ = static_cast<std::uint32_t>(plan.tasks.size());
-  for (std::uint32_t i = 0; i < tasks_; ++i) {
-    const TaskRecord* task = FindTask(checkpoint, i);
-    if (task == nullptr) continue;
-    const PlannedTask& planned = plan.tasks[i];
+  tasks_ = checkpoint.run.tasks;
+  settled_ = CountSettled(checkpoint);
+  for (const TaskView& view : TasksOf(plan, checkpoint)) {
+    const TaskRecord* task = view.record;
+    const PlannedTask& planned = *view.planned;
     RunEvent event;
-    event.task = planned.id;
+    event.task = view.id;
     event.attempt = task->attempts;
     event.worker = task->worker;
     event.failure = task->failure;
@@ -82,15 +76,15 @@ void LiveModel::Resume(const Plan& plan, const Checkpoint& checkpoint) {
       event.agent = plan.agents[agent].name;
     }
     const std::string key = KeyOf(event);
-    if (task->state == TaskState::Running) {
-      Start(key, Escaped(planned.id), WhoOf(event), task->attempt_started);
+    if (IsOnWorker(*task)) {
+      Start(key, Escaped(view.id), WhoOf(event), task->attempt_started);
     } else if (task->state == TaskState::Waiting) {
       const RecoveryRules& rules = *planned.rules;
       event.retry = task->failure == FailureClass::RateLimited ? 0 : task->step_failures;
       event.retries = task->step == 0 ? rules.retry : rules.fallback_retry;
       waiting_[key] = WaitingFor(event, task->due);
     }
-    settled_ += IsSettled(task->state) ? 1 : 0;
+    if (!view.runs) continue;
     skipped_ += task->state == TaskState::Skipped ? 1 : 0;
     failed_ += task->state == TaskState::Failed ? 1 : 0;
   }
@@ -130,7 +124,6 @@ void LiveModel::On(const RunEvent& event) {
     case Kind::TaskDeadLettered:
       Stop(key);
       waiting_.erase(key);
-      ++settled_;
       skipped_ += event.kind == Kind::TaskSkipped ? 1 : 0;
       failed_ += event.kind == Kind::TaskDeadLettered ? 1 : 0;
       break;
@@ -148,8 +141,14 @@ void LiveModel::On(const RunEvent& event) {
     case Kind::WorkerJoined:
     case Kind::WorkerLost:
     case Kind::RunFinished:
+    case Kind::AgentShut:
       break;
   }
+}
+
+void LiveModel::Count(std::uint32_t tasks, std::uint32_t settled) {
+  tasks_ = tasks;
+  settled_ = settled;
 }
 
 std::vector<std::string> LiveModel::Draw(Instant now, std::size_t columns, std::size_t rows,

@@ -48,7 +48,7 @@ class LogReader {
     } else if (task_ != kNone) {
       ReadTask(run, task_);
     } else {
-      for (std::uint32_t i = 0; i < run.plan->tasks.size(); ++i) ReadTask(run, i);
+      for (const std::uint32_t i : run.live->InOrder()) ReadTask(run, i);
     }
     const std::string text = text_.Take();
     std::fwrite(text.data(), 1, text.size(), stdout);
@@ -58,15 +58,17 @@ class LogReader {
  private:
   void ReadTask(const StoredRun& run, std::uint32_t index) {
     const TaskRecord& task = run.live->Record(index);
-    const bool running = task.state == TaskState::Running;
+    const bool running = IsOnWorker(task);
     const std::uint32_t ended = task.attempts - (running ? 1 : 0);
-    if (const auto it = read_.find(index); ended > 0 && (it == read_.end() || it->second < ended)) {
+    // By its number: an index is another task's when more iterations are known.
+    const std::uint32_t id = task.task.value;
+    if (const auto it = read_.find(id); ended > 0 && (it == read_.end() || it->second < ended)) {
       ReadEnded(run, index);
-      read_[index] = ended;
+      read_[id] = ended;
     }
     if (!running) return;
     ReadRunning({task.run, Subject::Task, task.task.value, task.attempts},
-                Escaped(run.plan->tasks[index].id));
+                Escaped(run.live->FullId(index)));
   }
 
   void ReadEnded(const StoredRun& run, std::uint32_t index) {
@@ -78,7 +80,7 @@ class LogReader {
       const std::string how =
           o.failure ? fmt::format("{}: {}", Name(*o.failure), Escaped(o.message)) : "ok";
       const std::string who = attempt.agent.empty() ? "" : ", " + Escaped(attempt.agent);
-      text_.Ended(o.id, Escaped(run.plan->tasks[index].id),
+      text_.Ended(o.id, Escaped(run.live->FullId(index)),
                   fmt::format("attempt {}{} on {}: {}{}", o.id.number, who, Escaped(attempt.worker),
                               how, attempt.accepted ? "" : " (came too late; not used)"),
                   o.output, o.error_output);
@@ -108,7 +110,7 @@ class LogReader {
 
   const StateOptions& options_;
   std::uint32_t task_;
-  std::map<std::uint32_t, std::uint32_t> read_;  // Task → ended attempts that were read.
+  std::map<std::uint32_t, std::uint32_t> read_;  // TaskId → ended attempts that were read.
   LogText text_;
 };
 

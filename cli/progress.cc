@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "cli/checkpoint_view.h"
 #include "cli/text.h"
 
 namespace troupe {
@@ -32,28 +33,28 @@ void WriteOut(std::FILE* file, const std::string& text) {
   std::fflush(file);
 }
 
-std::uint32_t CountTasks(const Checkpoint& checkpoint, bool (*wanted)(TaskState)) {
-  std::uint32_t count = 0;
-  for (const TaskRecord& task : checkpoint.tasks) count += wanted(task.state) ? 1 : 0;
-  return count;
+std::string HeadingOf(const Plan& plan, RunId run) {
+  return Heading(plan.name, run, CountTasks(plan), 0, 0);
 }
 
 std::string HeadingOf(const Plan& plan, const Checkpoint& checkpoint) {
-  return Heading(plan, checkpoint.run.id, CountTasks(checkpoint, IsSettled),
-                 CountTasks(checkpoint, [](TaskState s) { return s == TaskState::Running; }));
+  const auto running = std::count_if(checkpoint.tasks.begin(), checkpoint.tasks.end(), IsOnWorker);
+  return Heading(plan.name, checkpoint.run.id, checkpoint.run.tasks, CountSettled(checkpoint),
+                 static_cast<std::uint32_t>(running));
 }
 
 class PlainProgress final : public Progress {
  public:
   explicit PlainProgress(bool color) : lines_(true, color) {}
 
-  void Begin(const Plan& plan, RunId run, std::uint32_t settled) override {
-    WriteOut(stderr, Heading(plan, run, settled, 0) + "\n");
+  void Begin(const Plan& plan, RunId run) override {
+    WriteOut(stderr, HeadingOf(plan, run) + "\n");
   }
   void Resume(const Plan& plan, const Checkpoint& checkpoint) override {
     WriteOut(stderr, HeadingOf(plan, checkpoint) + "\n");
   }
   void On(const RunEvent& event) override { lines_.On(event); }
+  void Count(std::uint32_t, std::uint32_t) override {}
   void Note(const std::string& text) override {
     lines_.Note(text);
     Close();
@@ -69,8 +70,9 @@ class PlainProgress final : public Progress {
 
 class JsonProgress final : public Progress {
  public:
-  void Begin(const Plan&, RunId, std::uint32_t) override {}
+  void Begin(const Plan&, RunId) override {}
   void Resume(const Plan&, const Checkpoint&) override {}
+  void Count(std::uint32_t, std::uint32_t) override {}
   void On(const RunEvent& event) override { pending_ += ToJson(event) + "\n"; }
   void Note(const std::string& text) override { WriteOut(stderr, text + "\n"); }
   void Tick(Instant) override { Close(); }
@@ -87,9 +89,9 @@ class LiveProgress final : public Progress {
   explicit LiveProgress(bool color) : color_(color), lines_(false, color) {}
   ~LiveProgress() override { Close(); }
 
-  void Begin(const Plan& plan, RunId run, std::uint32_t settled) override {
-    lines_.Note(Heading(plan, run, settled, 0));
-    model_.Begin(static_cast<std::uint32_t>(plan.tasks.size()), settled, Instant{});
+  void Begin(const Plan& plan, RunId run) override {
+    lines_.Note(HeadingOf(plan, run));
+    model_.Count(CountTasks(plan), 0);
   }
   void Resume(const Plan& plan, const Checkpoint& checkpoint) override {
     lines_.Note(HeadingOf(plan, checkpoint));
@@ -99,6 +101,7 @@ class LiveProgress final : public Progress {
     model_.On(event);
     lines_.On(event);
   }
+  void Count(std::uint32_t tasks, std::uint32_t settled) override { model_.Count(tasks, settled); }
   void Note(const std::string& text) override { lines_.Note(text); }
 
   void Tick(Instant now) override {
@@ -169,9 +172,10 @@ std::string Cause(const RunEvent& event) {
 
 }  // namespace
 
-std::string Heading(const Plan& plan, RunId run, std::uint32_t settled, std::uint32_t running) {
-  std::string line = fmt::format("run {} of \"{}\": {} task{}", run.value, Escaped(plan.name),
-                                 plan.tasks.size(), plan.tasks.size() == 1 ? "" : "s");
+std::string Heading(const std::string& workflow, RunId run, std::uint32_t tasks,
+                    std::uint32_t settled, std::uint32_t running) {
+  std::string line = fmt::format("run {} of \"{}\": {} task{}", run.value, Escaped(workflow), tasks,
+                                 tasks == 1 ? "" : "s");
   if (settled > 0) line += fmt::format(", {} of them settled before", settled);
   if (running > 0) {
     line += fmt::format(", {} attempt{} taken over", running, running == 1 ? "" : "s");
@@ -225,9 +229,11 @@ std::string DescribeEvent(const RunEvent& event, bool color) {
   const std::string task = Escaped(event.task);
   switch (event.kind) {
     case Kind::TaskCompleted:
-      return line("32", "completed",
-                  fmt::format("{}  {}{}", task, FormatDuration(event.duration.value_or(Duration{})),
-                              Who(event)));
+      return line(
+          "32", "completed",
+          fmt::format("{}  {}{}{}{}", task, FormatDuration(event.duration.value_or(Duration{})),
+                      Who(event), event.message.empty() ? "" : ": ",
+                      CutToWidth(Escaped(event.message), kCauseColumns)));
     case Kind::TaskFailed:
       return line("31", "failed", fmt::format("{}{}  {}", task, Who(event), Cause(event)));
     case Kind::TaskRetrying:
@@ -265,6 +271,10 @@ std::string DescribeEvent(const RunEvent& event, bool color) {
                   fmt::format("{} {}  {}", task, event.status, Escaped(event.message)));
     case Kind::WorkerLost:
       return line("31", "worker", fmt::format("{} is lost", Escaped(event.worker)));
+    case Kind::AgentShut:
+      return line("33", "shut",
+                  fmt::format("agent {} for {}: {}", Escaped(event.agent),
+                              FormatDuration(event.delay.value_or(Duration{})), Cause(event)));
     case Kind::RunPaused:
       return line("33", "paused", "nothing new starts");
     case Kind::RunStarted:

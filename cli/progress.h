@@ -29,11 +29,12 @@ class Progress {
  public:
   virtual ~Progress() = default;
 
-  // `settled`: how many tasks of a resumed run are settled already.
-  virtual void Begin(const Plan& plan, RunId run, std::uint32_t settled) = 0;
+  virtual void Begin(const Plan& plan, RunId run) = 0;
   // In place of Begin() for a run that goes on: also shows what runs and waits already.
   virtual void Resume(const Plan& plan, const Checkpoint& checkpoint) = 0;
   virtual void On(const RunEvent& event) = 0;
+  // How many tasks there are, as RunRecord counts them, and how many are settled.
+  virtual void Count(std::uint32_t tasks, std::uint32_t settled) = 0;
   // A line of our own between the events: "pausing; …".
   virtual void Note(const std::string& text) = 0;
   // Redraws; to be called about ten times a second. Does nothing unless live.
@@ -51,7 +52,8 @@ std::string ToJson(const RunEvent& event);
 std::string DescribeEvent(const RunEvent& event, bool color);
 
 // The first line: `run 7 of "flow": 12 tasks, 3 of them settled before`.
-std::string Heading(const Plan& plan, RunId run, std::uint32_t settled, std::uint32_t running);
+std::string Heading(const std::string& workflow, RunId run, std::uint32_t tasks,
+                    std::uint32_t settled, std::uint32_t running);
 
 // Events as lines, each with its newline. Of tasks that are blocked or cancelled one after another
 // the first few are named and the others counted: an abort may do this to thousands at once.
@@ -81,9 +83,9 @@ class EventLines {
 // The state behind the live block; what it draws is a function of it, the time and the size.
 class LiveModel {
  public:
-  void Begin(std::uint32_t tasks, std::uint32_t settled, Instant now);
   void Resume(const Plan& plan, const Checkpoint& checkpoint);
   void On(const RunEvent& event);
+  void Count(std::uint32_t tasks, std::uint32_t settled);
   std::vector<std::string> Draw(Instant now, std::size_t columns, std::size_t rows,
                                 bool color) const;
 

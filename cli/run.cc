@@ -169,7 +169,7 @@ Status LocalRun::ResumeThis(const RunRecord& record) {
                              "unchanged; without --resume a new run begins",
                              options_.file, record.id.value)};
   }
-  Result<AcceptedChanges> accepted = AcceptChanges(*store_, *saved, request_.plan, request_.text);
+  Result<Reworked> accepted = AcceptChanges(*store_, *saved, request_.plan, request_.text);
   if (!accepted) return accepted.error();
   if (Status committed = store_->Commit(accepted->save); !committed) return committed;
   progress_->Note(fmt::format("the workflow has changed: {} settled tasks are kept, {} run again",
@@ -199,7 +199,10 @@ void LocalRun::On(const RunEvent& event) {
   if (event.run != RunId{} && event.run != run_) {
     if (event.kind != RunEvent::Kind::RunStarted) return;  // Of a dormant run.
     run_ = event.run;
-    progress_->Begin(*request_.plan, run_, 0);
+    progress_->Begin(*request_.plan, run_);
+  }
+  if (const LiveRun* live = daemon_->coordinator().Find(run_)) {
+    progress_->Count(live->record().tasks, live->record().settled);
   }
   if (event.kind == RunEvent::Kind::RunFinished) finished_ = true;
   if (event.kind == RunEvent::Kind::WorkerJoined && workers_) workers_->Joined(event.worker);
@@ -231,9 +234,7 @@ Status LocalRun::Begin() {
   workers_.emplace(*std::move(workers));
 
   if (resumed_) {
-    std::uint32_t settled = 0;
-    for (const TaskRecord& task : resumed_->checkpoint.tasks) settled += IsSettled(task.state);
-    progress_->Begin(*request_.plan, run_, settled);
+    progress_->Resume(*request_.plan, resumed_->checkpoint);
     daemon_->Restore(*resumed_, false);
     return daemon_->Do(ResumeRun{run_});
   }

@@ -97,11 +97,12 @@ Instant StoredRun::Until(Instant now) const {
 }
 
 Result<std::uint32_t> StoredRun::FindTask(const std::string& id) const {
-  std::vector<std::string_view> names;
-  for (std::uint32_t i = 0; i < plan->tasks.size(); ++i) {
-    if (plan->tasks[i].id == id) return i;
-    names.push_back(plan->tasks[i].id);
+  std::vector<std::string> ids;
+  for (std::uint32_t i = 0; i < live->size(); ++i) {
+    ids.push_back(live->FullId(i));
+    if (ids.back() == id) return i;
   }
+  const std::vector<std::string_view> names(ids.begin(), ids.end());
   const std::string near = DidYouMean(id, names);
   return Error{ErrorCode::NotFound,
                fmt::format("run {} has no task \"{}\"{}", checkpoint.run.id.value, Escaped(id),

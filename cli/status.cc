@@ -36,11 +36,7 @@ Extent ExtentOf(const CheckpointStore& store, const RunRecord& run, bool at_work
   const Result<Checkpoint> checkpoint = store.Load(run.id);
   if (!checkpoint) return extent;
   if (!at_work) extent.until = LastTime(*checkpoint);
-  extent.settled = 0;
-  for (std::uint32_t i = 0; i < run.tasks; ++i) {
-    const TaskRecord* task = FindTask(*checkpoint, i);
-    extent.settled += task != nullptr && IsSettled(task->state) ? 1 : 0;
-  }
+  extent.settled = CountSettled(*checkpoint);
   return extent;
 }
 
@@ -56,7 +52,7 @@ std::vector<std::string> TaskRow(const StoredRun& run, std::uint32_t index, Inst
   if (task.first_started != Instant{}) {
     time = FormatDuration((IsSettled(task.state) ? task.ended : until) - task.first_started);
   }
-  return {Escaped(run.plan->tasks[index].id),
+  return {Escaped(run.live->FullId(index)),
           std::string(Name(task.state)),
           fmt::format("{}", task.attempts),
           agent == kNone ? "" : Escaped(run.plan->agents[agent].name),
@@ -71,20 +67,21 @@ void PrintTasks(const StoredRun& run, Instant until) {
     return s == TaskState::Failed || s == TaskState::Running || s == TaskState::Waiting ||
            s == TaskState::Ready || s == TaskState::Skipped;
   };
-  const auto count = static_cast<std::uint32_t>(run.plan->tasks.size());
+  const std::vector<std::uint32_t> order = run.live->InOrder();
+  const std::size_t count = order.size();
   std::vector<bool> shown(count, count <= kTasksMax);
   std::size_t room = count <= kTasksMax ? 0 : kTasksMax;
   for (const bool first : {true, false}) {
-    for (std::uint32_t i = 0; i < count && room > 0; ++i) {
-      if (shown[i] || moves(run.live->Record(i).state) != first) continue;
+    for (std::size_t i = 0; i < count && room > 0; ++i) {
+      if (shown[i] || moves(run.live->Record(order[i]).state) != first) continue;
       shown[i] = true;
       --room;
     }
   }
   std::vector<std::vector<std::string>> rows = {
       {"TASK", "STATE", "ATTEMPTS", "AGENT", "WORKER", "TIME", "CAUSE"}};
-  for (std::uint32_t i = 0; i < count; ++i) {
-    if (shown[i]) rows.push_back(TaskRow(run, i, until));
+  for (std::size_t i = 0; i < count; ++i) {
+    if (shown[i]) rows.push_back(TaskRow(run, order[i], until));
   }
   fmt::print("\n{}", FormatTable(rows));
   if (rows.size() <= count) {
@@ -111,16 +108,16 @@ Json StatusJson(const StoredRun& run) {
   Json json = {{"run", record.id.value},
                {"workflow", record.workflow_name},
                {"state", run.StateName()},
-               {"tasks", run.plan->tasks.size()},
+               {"tasks", run.live->record().tasks},
                {"settled", run.live->record().settled},
                {"created", FormatInstant(record.created)},
                {"ended", FormatInstant(record.ended)},
                {"first_failure", record.first_failure}};
   Json tasks = Json::array();
-  for (std::uint32_t i = 0; i < run.plan->tasks.size(); ++i) {
+  for (const std::uint32_t i : run.live->InOrder()) {
     const TaskRecord& task = run.live->Record(i);
     const std::uint32_t agent = run.live->AgentOf(i);
-    tasks.push_back({{"task", run.plan->tasks[i].id},
+    tasks.push_back({{"task", run.live->FullId(i)},
                      {"state", Name(task.state)},
                      {"attempts", task.attempts},
                      {"agent", agent == kNone ? "" : run.plan->agents[agent].name},
@@ -129,6 +126,7 @@ Json StatusJson(const StoredRun& run) {
                      {"ended", FormatInstant(task.ended)},
                      {"class", task.failure ? Name(*task.failure) : ""},
                      {"message", task.message},
+                     {"notice", task.notice},
                      {"dead_letter", task.dead_letter}});
   }
   json["task_list"] = std::move(tasks);
@@ -141,7 +139,9 @@ Json StatusJson(const StoredRun& run) {
                              {"started", FormatInstant(hook.started)},
                              {"ended", FormatInstant(hook.ended)},
                              {"exit_code", hook.exit_code},
-                             {"message", hook.message}});
+                             {"message", hook.message},
+                             {"stdout", hook.output},
+                             {"stderr", hook.error_output}});
   }
   return json;
 }
@@ -194,7 +194,7 @@ int ShowStatus(const StateOptions& options) {
   const Instant until = run->Until(Clock().Now());
   fmt::print("run {} of \"{}\": {}, {} of {} tasks settled, {}\n", record.id.value,
              Escaped(record.workflow_name), run->StateName(), run->live->record().settled,
-             run->plan->tasks.size(), FormatDuration(until - record.started));
+             run->live->record().tasks, FormatDuration(until - record.started));
   if (!record.first_failure.empty()) {
     fmt::print("first failure: {}\n", Escaped(record.first_failure));
   }

@@ -23,14 +23,11 @@ constexpr std::size_t kCauseColumns = 300;
 std::string Counts(const Plan& plan, const Checkpoint& checkpoint) {
   std::map<TaskState, std::size_t> counts;
   std::size_t open = 0;
-  for (std::uint32_t i = 0; i < plan.tasks.size(); ++i) {
-    const TaskRecord* task = FindTask(checkpoint, i);
-    if (task == nullptr || !IsSettled(task->state)) {
-      ++open;
-    } else {
-      ++counts[task->state];
-    }
+  for (const TaskView& view : TasksOf(plan, checkpoint)) {
+    if (view.runs && IsSettled(view.record->state)) ++counts[view.record->state];
   }
+  const std::uint32_t settled = CountSettled(checkpoint);
+  if (checkpoint.run.tasks > settled) open = checkpoint.run.tasks - settled;
   std::string text;
   for (const auto& [state, count] : counts) {
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, Name(state));
@@ -43,12 +40,11 @@ std::string Effort(const Plan& plan, const Checkpoint& checkpoint) {
   std::uint32_t attempts = 0;
   std::uint32_t tasks = 0;
   std::uint32_t fallbacks = 0;
-  for (std::uint32_t i = 0; i < plan.tasks.size(); ++i) {
-    const TaskRecord* task = FindTask(checkpoint, i);
-    if (task == nullptr || task->attempts == 0) continue;
+  for (const TaskView& view : TasksOf(plan, checkpoint)) {
+    if (view.record->attempts == 0) continue;
     ++tasks;
-    attempts += task->attempts;
-    fallbacks += task->step > 0 ? 1 : 0;
+    attempts += view.record->attempts;
+    fallbacks += view.record->step > 0 ? 1 : 0;
   }
   std::string text = fmt::format("{} attempt{}", attempts, attempts == 1 ? "" : "s");
   if (attempts > tasks) text += fmt::format(", {} of them repeated", attempts - tasks);
@@ -60,18 +56,17 @@ std::string Effort(const Plan& plan, const Checkpoint& checkpoint) {
 
 // The tasks that took longest, with their times.
 std::string Longest(const Plan& plan, const Checkpoint& checkpoint) {
-  std::vector<std::pair<Duration, std::uint32_t>> times;
-  for (std::uint32_t i = 0; i < plan.tasks.size(); ++i) {
-    const TaskRecord* task = FindTask(checkpoint, i);
-    if (task == nullptr || task->state != TaskState::Completed) continue;
-    times.emplace_back(task->ended - task->first_started, i);
+  std::vector<std::pair<Duration, std::string>> times;
+  for (const TaskView& view : TasksOf(plan, checkpoint)) {
+    if (!view.runs || view.record->state != TaskState::Completed) continue;
+    times.emplace_back(view.record->ended - view.record->first_started, view.id);
   }
   if (times.size() < 2) return "";
   std::stable_sort(times.begin(), times.end(),
                    [](const auto& a, const auto& b) { return a.first > b.first; });
   std::string text = "  longest: ";
   for (std::size_t n = 0; n < std::min(kLongestMax, times.size()); ++n) {
-    text += fmt::format("{}{} {}", n == 0 ? "" : ", ", Escaped(plan.tasks[times[n].second].id),
+    text += fmt::format("{}{} {}", n == 0 ? "" : ", ", Escaped(times[n].second),
                         FormatDuration(times[n].first));
   }
   return text + "\n";
@@ -80,11 +75,11 @@ std::string Longest(const Plan& plan, const Checkpoint& checkpoint) {
 std::string Failures(const Plan& plan, const Checkpoint& checkpoint) {
   std::string text;
   std::size_t count = 0;
-  for (std::uint32_t i = 0; i < plan.tasks.size(); ++i) {
-    const TaskRecord* task = FindTask(checkpoint, i);
-    if (task == nullptr || task->state != TaskState::Failed) continue;
+  for (const TaskView& view : TasksOf(plan, checkpoint)) {
+    const TaskRecord* task = view.record;
+    if (!view.runs || task->state != TaskState::Failed) continue;
     if (++count > kFailuresMax) continue;
-    text += fmt::format("  FAILED {}: {}: {} (attempt {})\n", Escaped(plan.tasks[i].id),
+    text += fmt::format("  FAILED {}: {}: {} (attempt {})\n", Escaped(view.id),
                         task->failure ? Name(*task->failure) : "",
                         CutToWidth(Escaped(task->message), kCauseColumns), task->attempts);
   }
@@ -96,15 +91,15 @@ std::string Failures(const Plan& plan, const Checkpoint& checkpoint) {
 }
 
 std::string FirstFailedTask(const Plan& plan, const Checkpoint& checkpoint) {
-  for (std::uint32_t i = 0; i < plan.tasks.size(); ++i) {
-    const TaskRecord* task = FindTask(checkpoint, i);
-    if (task != nullptr && task->state == TaskState::Failed) return plan.tasks[i].id;
+  for (const TaskView& view : TasksOf(plan, checkpoint)) {
+    if (view.runs && view.record->state == TaskState::Failed) return view.id;
   }
   return "";
 }
 
 std::string AgentName(const Plan& plan, const PlannedTask& task) {
   if (task.agent != kNone) return "agent " + Escaped(plan.agents[task.agent].name);
+  if (task.kind == TaskKind::Unsupported) return "not supported";
   return task.kind == TaskKind::Script ? "script" : "command";
 }
 
@@ -138,6 +133,23 @@ std::string Ladder(const Plan& plan, const PlannedTask& task) {
   return text;
 }
 
+// "4 times, 2 at a time: "
+std::string LoopText(const PlannedTask& task) {
+  if (task.loop == nullptr) return task.condition == nullptr ? "" : "if its condition holds: ";
+  const Loop& loop = *task.loop;
+  std::string text;
+  if (loop.source == Loop::Source::Inline) {
+    text = fmt::format("for each of {} items", loop.items.size());
+  } else if (loop.source == Loop::Source::Range) {
+    text = fmt::format("for each from {} to {} by {}", loop.start, loop.end, loop.step);
+  } else {
+    text = "for each item of a file";
+  }
+  if (!loop.parallel) return text + ", one at a time: ";
+  if (loop.max_parallel == kNone) return text + ": ";
+  return fmt::format("{}, {} at a time: ", text, loop.max_parallel);
+}
+
 std::string HooksText(const Plan& plan) {
   std::string text;
   for (int list = 0; list < kHookListCount; ++list) {
@@ -169,21 +181,23 @@ std::string FormatSummary(const Plan& plan, const Checkpoint& checkpoint, const 
                       task.empty() ? "" : " " + Quoted(task), flag);
   text += fmt::format("  output: troupe logs {}{}{}\n", run.id.value,
                       task.empty() ? " --hooks" : " " + Quoted(task), flag);
+  text += fmt::format("  once it is mended: troupe retry {}{}\n", run.id.value, flag);
   return text;
 }
 
 std::string FormatPlan(const Plan& plan) {
   std::string text =
       fmt::format("\"{}\" {}: {} task{}, {} agent{}. Nothing is run.\n", Escaped(plan.name),
-                  Escaped(plan.version), plan.tasks.size(), plan.tasks.size() == 1 ? "" : "s",
+                  Escaped(plan.version), CountTasks(plan), CountTasks(plan) == 1 ? "" : "s",
                   plan.agents.size(), plan.agents.size() == 1 ? "" : "s");
   std::vector<std::vector<std::string>> rows;
   std::size_t place = 0;
   for (std::uint32_t index : StartOrder(plan)) {
     const PlannedTask& task = plan.tasks[index];
+    if (task.kind == TaskKind::Parent) continue;
     rows.push_back({fmt::format("{:>4}.", ++place), Escaped(task.id),
                     task.stage == kNone ? "" : "stage " + Escaped(plan.stages[task.stage].name),
-                    Ladder(plan, task)});
+                    LoopText(task) + Ladder(plan, task)});
   }
   return text + FormatTable(rows) + HooksText(plan);
 }

@@ -82,7 +82,7 @@ void PrintTasks(const StoredRun& run, Instant until) {
        {TaskState::Failed, TaskState::Running, TaskState::Waiting, TaskState::Ready,
         TaskState::Skipped, TaskState::Pending, TaskState::Blocked, TaskState::Cancelled}) {
     std::size_t count = 0;
-    for (std::uint32_t i = 0; i < run.plan->tasks.size(); ++i) {
+    for (const std::uint32_t i : run.live->InOrder()) {
       if (run.live->Record(i).state != state || ++count > kSentencesMax) continue;
       fmt::print("{}\n", Escaped(Explain(*run.live, i, run.at_work, until)));
     }

@@ -249,7 +249,8 @@ void Coordinator::EndTurn(Instant now, Effects& effects) {
   }
   std::erase_if(runs_, [](const auto& entry) { return entry.second.ended(); });
   effects.wake_at = kNever;
-  for (const auto& [id, run] : runs_) effects.wake_at = std::min(effects.wake_at, run.NextTime());
+  for (const auto& [id, run] : runs_)
+    effects.wake_at = std::min(effects.wake_at, run.NextTime(now));
   for (const auto& [name, worker] : pool_.all()) {
     effects.wake_at = std::min(effects.wake_at, worker.lease_until);
   }

@@ -31,7 +31,9 @@ std::string List(const std::vector<std::string>& words, const char* before, bool
 template <class Wanted>
 std::vector<std::uint32_t> Needs(const LiveRun& run, std::uint32_t task, Wanted&& wanted) {
   std::vector<std::uint32_t> found;
-  std::vector<Dependency> open = run.plan().tasks[task].needs;
+  const PlannedTask& planned = run.Planned(task);
+  const bool parent = planned.kind == TaskKind::Parent;
+  std::vector<Dependency> open = parent ? run.plan().gates[planned.gate].needs : planned.needs;
   std::vector<bool> seen(run.plan().gates.size());
   while (!open.empty()) {
     const Dependency need = open.back();
@@ -56,22 +58,50 @@ std::string WaitsFor(const LiveRun& run, std::uint32_t task) {
   if (needs.empty()) return "waits for the hooks of a stage before it";
   std::string names;
   for (std::size_t i = 0; i < std::min(needs.size(), kNamesMax); ++i) {
-    names += fmt::format("{}\"{}\" ({})", i == 0 ? "" : ", ", run.plan().tasks[needs[i]].id,
+    names += fmt::format("{}\"{}\" ({})", i == 0 ? "" : ", ", run.FullId(needs[i]),
                          Name(run.Record(needs[i]).state));
   }
   if (needs.size() > kNamesMax) names += fmt::format(" and {} more", needs.size() - kNamesMax);
   return "waits for " + names;
 }
 
-std::string Ready(const LiveRun& run, std::uint32_t task, Instant now) {
+// Who could take it, if workers are known: "no worker with label "gpu" is connected".
+std::string NoWorkerFits(const LiveRun& run, std::uint32_t task, const WorkerPool& pool) {
+  const Requirement requirement = run.RequirementOf(task);
+  bool any = false;
+  bool provider = false;
+  for (const auto& [name, worker] : pool.all()) {
+    if (worker.peer.empty() || worker.session == 0) continue;
+    if (WorkerPool::Fits(worker, requirement)) return "";
+    any = true;
+    provider =
+        provider || requirement.provider.empty() || worker.providers.contains(requirement.provider);
+  }
+  if (!any) return "no worker is connected";
+  if (!provider) {
+    return fmt::format("no connected worker offers the provider {}", requirement.provider);
+  }
+  const auto& labels = requirement.labels;
+  return fmt::format("no connected worker has the{}",
+                     List(labels, labels.size() == 1 ? " label " : " labels ", true));
+}
+
+std::string Ready(const LiveRun& run, std::uint32_t task, Instant now, const WorkerPool* pool) {
   const Plan& plan = run.plan();
   if (run.record().state == RunState::Paused) return "is ready; the run is paused";
   const std::uint32_t agent = run.AgentOf(task);
   if (agent != kNone) {
     const std::string& name = plan.agents[agent].name;
-    if (run.ShutUntil(agent) > now) {
-      return fmt::format("is ready; agent \"{}\" is rate limited for another {}", name,
-                         InSeconds(run.ShutUntil(agent) - now));
+    if (const Instant until = run.ShutUntil(agent, now); until > now) {
+      return fmt::format(
+          "is ready; agent \"{}\" is shut for another {}: {}", name, InSeconds(until - now),
+          run.BreakerOpen(agent) ? "its circuit breaker is open" : "it is rate limited");
+    }
+    if (run.HasProbe(agent)) {
+      return fmt::format(
+          "is ready; agent \"{}\" is being tried with one attempt, after its circuit "
+          "breaker was open",
+          name);
     }
     if (run.AgentRunning(agent) >= plan.agents[agent].max_concurrent) {
       return fmt::format("is ready; agent \"{}\" has reached its max_concurrent of {}", name,
@@ -81,7 +111,12 @@ std::string Ready(const LiveRun& run, std::uint32_t task, Instant now) {
   if (run.running() >= plan.max_parallel) {
     return fmt::format("is ready; the run has reached its max_parallel of {}", plan.max_parallel);
   }
-  const std::vector<std::string> labels = SettingsFor(plan, plan.tasks[task], agent).labels;
+  if (pool != nullptr) {
+    if (const std::string none = NoWorkerFits(run, task, *pool); !none.empty()) {
+      return "is ready; " + none;
+    }
+  }
+  const std::vector<std::string> labels = run.RequirementOf(task).labels;
   return fmt::format("is ready; waits for a free slot on a worker{}{}",
                      List(labels, labels.size() == 1 ? " with label " : " with labels ", true),
                      List(run.Record(task).unfit_workers, " other than ", false));
@@ -90,7 +125,7 @@ std::string Ready(const LiveRun& run, std::uint32_t task, Instant now) {
 // `live`: else the clock of the wait goes on, but nobody looks at it.
 std::string Waiting(const LiveRun& run, std::uint32_t task, bool live, Instant now) {
   const TaskRecord& r = run.Record(task);
-  const RecoveryRules& rules = *run.plan().tasks[task].rules;
+  const RecoveryRules& rules = *run.Planned(task).rules;
   std::string when = r.due > now ? "in " + InSeconds(r.due - now) : "at once";
   if (!live) when = "when the run is resumed";
   if (live && run.record().state == RunState::Paused) when = "when the run goes on";
@@ -101,7 +136,23 @@ std::string Waiting(const LiveRun& run, std::uint32_t task, bool live, Instant n
                      r.step == 0 ? rules.retry : rules.fallback_retry, when, CauseOf(r));
 }
 
-std::string Running(const TaskRecord& r, bool live, Instant now) {
+// A parent or a loop.
+std::string JoinRunning(const LiveRun& run, std::uint32_t task) {
+  const PlannedTask& planned = run.Planned(task);
+  if (planned.kind != TaskKind::Parent) {
+    const LiveRun::LoopCounts counts = run.Iterations(task);
+    return fmt::format("is running: {} of {} iterations are settled, {} are under way",
+                       counts.settled, counts.all, counts.open);
+  }
+  const auto settled =
+      std::count_if(planned.subtasks.begin(), planned.subtasks.end(),
+                    [&](std::uint32_t t) { return IsSettled(run.Record(t).state); });
+  return fmt::format("is running: {} of {} subtasks are settled", settled, planned.subtasks.size());
+}
+
+std::string Running(const LiveRun& run, std::uint32_t task, bool live, Instant now) {
+  const TaskRecord& r = run.Record(task);
+  if (r.joins) return JoinRunning(run, task);
   if (live) {
     return fmt::format("is running: attempt {} on worker {}, for {}", r.attempts, r.worker,
                        InSeconds(now - r.attempt_started));
@@ -120,45 +171,70 @@ std::string Cancelled(const LiveRun& run, const TaskRecord& r) {
 
 std::string Blocked(const LiveRun& run, std::uint32_t task) {
   std::uint32_t cause = task;
-  for (std::size_t steps = 0; steps < run.plan().tasks.size(); ++steps) {
-    const auto bad = Needs(
+  for (std::size_t steps = 0; steps < run.size(); ++steps) {
+    std::vector<std::uint32_t> bad = Needs(
         run, cause, [](TaskState s) { return s == TaskState::Failed || s == TaskState::Blocked; });
+    if (bad.empty() && run.Planned(cause).kind == TaskKind::Parent)
+      bad = run.Planned(cause).subtasks;
+    std::erase_if(bad, [&](std::uint32_t t) {
+      const TaskState s = run.Record(t).state;
+      return s != TaskState::Failed && s != TaskState::Blocked;
+    });
     if (bad.empty()) break;
     cause = bad.front();
     if (run.Record(cause).state == TaskState::Failed) break;
   }
-  return fmt::format("is blocked: it needs \"{}\", which failed with {}",
-                     run.plan().tasks[cause].id, CauseOf(run.Record(cause)));
+  return fmt::format("is blocked: it needs \"{}\", which failed with {}", run.FullId(cause),
+                     CauseOf(run.Record(cause)));
 }
 
+std::string Attempts(std::uint32_t count) {
+  return fmt::format("{} attempt{}", count, count == 1 ? "" : "s");
+}
+
+// "was given up after 3 attempts, the last with timeout: …"
 std::string GivenUp(const TaskRecord& r) {
   if (r.attempts == 0) return fmt::format("was given up without an attempt: {}", CauseOf(r));
-  return fmt::format("was given up after {} attempt{}, the last with {}", r.attempts,
-                     r.attempts == 1 ? "" : "s", CauseOf(r));
+  return fmt::format("was given up after {}, the last with {}", Attempts(r.attempts), CauseOf(r));
+}
+
+std::string Completed(const LiveRun& run, std::uint32_t task) {
+  const TaskRecord& r = run.Record(task);
+  if (!r.joins) return fmt::format("completed in attempt {}", r.attempts);
+  if (run.Planned(task).kind == TaskKind::Parent) return "completed: all its subtasks did";
+  return fmt::format("completed: all its {} iterations did", r.iterations);
+}
+
+std::string Failed(const TaskRecord& r) {
+  if (r.joins) return "failed: " + CauseOf(r);
+  const std::string end = r.dead_letter ? "" : "; the dead letter was discarded";
+  return "failed: it " + GivenUp(r) + end;
 }
 
 }  // namespace
 
-std::string Explain(const LiveRun& run, std::uint32_t task, bool live, Instant now) {
+std::string Explain(const LiveRun& run, std::uint32_t task, bool live, Instant now,
+                    const WorkerPool* pool) {
   const TaskRecord& r = run.Record(task);
   const auto say = [&](const std::string& text) {
-    return fmt::format("\"{}\" {}.", run.plan().tasks[task].id, text);
+    return fmt::format("\"{}\" {}.", run.FullId(task), text);
   };
   switch (r.state) {
     case TaskState::Pending:
-      return say(WaitsFor(run, task));
+      return say(run.IsIteration(task) ? "waits for its turn in the loop" : WaitsFor(run, task));
     case TaskState::Ready:
-      return say(live ? Ready(run, task, now) : "is ready; it starts when the run is resumed");
+      return say(live ? Ready(run, task, now, pool)
+                      : "is ready; it starts when the run is resumed");
     case TaskState::Waiting:
       return say(Waiting(run, task, live, now));
     case TaskState::Running:
-      return say(Running(r, live, now));
+      return say(Running(run, task, live, now));
     case TaskState::Completed:
-      return say(fmt::format("completed in attempt {}", r.attempts));
+      return say(Completed(run, task));
     case TaskState::Skipped:
-      return say("was skipped: it " + GivenUp(r));
+      return say("was skipped: " + (r.failure ? "it " + GivenUp(r) : r.message));
     case TaskState::Failed:
-      return say("failed: it " + GivenUp(r));
+      return say(Failed(r));
     case TaskState::Blocked:
       return say(Blocked(run, task));
     case TaskState::Cancelled:

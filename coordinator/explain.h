@@ -9,8 +9,9 @@
 
 namespace troupe {
 
-// `task` is a plan index. `live`: a coordinator is at work on the run; else nothing moves until it
-// is resumed.
-std::string Explain(const LiveRun& run, std::uint32_t task, bool live, Instant now);
+// `task` is an index of the run. `live`: a coordinator is at work on the run; else nothing moves
+// until it is resumed. `pool`: the workers, if they are known.
+std::string Explain(const LiveRun& run, std::uint32_t task, bool live, Instant now,
+                    const WorkerPool* pool = nullptr);
 
 }  // namespace troupe

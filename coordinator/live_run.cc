@@ -10,26 +10,61 @@ LiveRun::LiveRun(RunRecord record, std::shared_ptr<const Plan> plan)
     : record_(std::move(record)),
       plan_(std::move(plan)),
       inputs_(JsonMembers(record_.inputs_json)),
+      state_(record_.state_json.empty() ? inputs_ : JsonMembers(record_.state_json)),
       graph_(*plan_) {
   for (std::uint32_t i = 0; i < record_.slots.size(); ++i) index_of_[record_.slots[i]] = i;
-  tasks_.resize(plan_->tasks.size());
-  for (std::uint32_t i = 0; i < tasks_.size(); ++i) {
-    tasks_[i].record.run = record_.id;
-    tasks_[i].record.task = IdOf(i);
+  open_ = static_cast<std::uint32_t>(plan_->tasks.size());
+  record_.tasks = 0;
+  record_.settled = 0;
+  for (std::uint32_t i = 0; i < open_; ++i) {
+    LiveTask& task = tasks_.emplace_back();
+    task.planned = i;
+    task.record.run = record_.id;
+    task.record.task = IdOf(i);
+    next_id_ = std::max(next_id_, task.record.task.value + 1);
+    if (plan_->tasks[i].kind == TaskKind::Parent) {
+      task.record.joins = true;
+    } else {
+      ++record_.tasks;
+    }
   }
   for (const Stage& stage : plan_->stages) {
     stages_.push_back({.unsettled = static_cast<std::uint32_t>(stage.tasks.size())});
   }
+  agent_running_.assign(plan_->agents.size(), 0);
 }
 
 std::uint32_t LiveRun::IndexOf(TaskId id) const {
-  if (record_.slots.empty()) return id.value < tasks_.size() ? id.value : kNone;
-  const auto it = index_of_.find(id.value);
-  return it == index_of_.end() ? kNone : it->second;
+  const auto planned = static_cast<std::uint32_t>(plan_->tasks.size());
+  if (record_.slots.empty() && id.value < planned) return id.value;
+  if (const auto it = index_of_.find(id.value); it != index_of_.end()) return it->second;
+  auto it = loop_at_.upper_bound(id.value);
+  if (it == loop_at_.begin()) return kNone;
+  --it;
+  const LiveLoop& loop = loops_.at(it->second);
+  const auto made = loop.made.find(id.value - it->first);
+  return made == loop.made.end() ? kNone : made->second;
 }
 
-TaskId LiveRun::IdOf(std::uint32_t task) const {
-  return TaskId{record_.slots.empty() ? task : record_.slots[task]};
+TaskId LiveRun::IdOf(std::uint32_t planned) const {
+  return TaskId{record_.slots.empty() ? planned : record_.slots[planned]};
+}
+
+std::string LiveRun::FullId(std::uint32_t task) const {
+  if (!IsIteration(task)) return Planned(task).id;
+  return fmt::format("{}[{}]", Planned(task).id, tasks_[task].iteration);
+}
+
+std::vector<std::uint32_t> LiveRun::InOrder() const {
+  std::vector<std::uint32_t> order;
+  order.reserve(tasks_.size());
+  for (std::uint32_t i = 0; i < plan_->tasks.size(); ++i) {
+    order.push_back(i);
+    const auto it = loops_.find(i);
+    if (it == loops_.end()) continue;
+    for (const auto& [iteration, task] : it->second.made) order.push_back(task);
+  }
+  return order;
 }
 
 const TaskResult* LiveRun::ResultOf(std::uint32_t task) const {
@@ -37,14 +72,19 @@ const TaskResult* LiveRun::ResultOf(std::uint32_t task) const {
   return it == results_.end() ? nullptr : &it->second;
 }
 
-Instant LiveRun::ShutUntil(std::uint32_t agent) const {
-  const auto it = agents_.find(agent);
-  return it == agents_.end() ? Instant{} : it->second.shut_until;
+Instant LiveRun::ShutUntil(std::uint32_t agent, Instant now) const {
+  const auto it = gates_.find(agent);
+  return it == gates_.end() ? Instant{} : it->second.gate.ShutUntil(now);
 }
 
-std::uint32_t LiveRun::AgentRunning(std::uint32_t agent) const {
-  const auto it = agents_.find(agent);
-  return it == agents_.end() ? 0 : it->second.running;
+bool LiveRun::BreakerOpen(std::uint32_t agent) const {
+  const auto it = gates_.find(agent);
+  return it != gates_.end() && it->second.gate.breaker_open();
+}
+
+bool LiveRun::HasProbe(std::uint32_t agent) const {
+  const auto it = gates_.find(agent);
+  return it != gates_.end() && it->second.gate.HasProbe();
 }
 
 const std::vector<HookRecord> LiveRun::Hooks() const {
@@ -77,7 +117,7 @@ void LiveRun::SaveChanges(Turn& turn) {
   std::sort(dirty_tasks_.begin(), dirty_tasks_.end());
   for (std::uint32_t task : dirty_tasks_) {
     tasks_[task].dirty = false;
-    tasks_[task].record.fingerprint = plan_->tasks[task].fingerprint;
+    tasks_[task].record.fingerprint = Planned(task).fingerprint;
     turn.effects.save.tasks.push_back(tasks_[task].record);
   }
   dirty_tasks_.clear();
@@ -86,16 +126,19 @@ void LiveRun::SaveChanges(Turn& turn) {
     turn.effects.save.hooks.push_back(hooks_[execution].record);
   }
   dirty_hooks_.clear();
+  for (auto& [key, gate] : gates_) {
+    if (gate.dirty) turn.effects.save.agents.push_back(gate.gate.record());
+    gate.dirty = false;
+  }
   if (run_dirty_) turn.effects.save.runs.push_back(record_);
   run_dirty_ = false;
 }
 
 void LiveRun::Begin(Turn& turn) {
   record_.started = turn.now;
-  record_.tasks = static_cast<std::uint32_t>(tasks_.size());
   run_dirty_ = true;
   turn.effects.tell.push_back(Say(RunEvent::Kind::RunStarted, turn));
-  StartList(HookList::PreWorkflow, kNone, turn);
+  StartList(HookList::PreWorkflow, kNone, 0, turn);
   NextPhase(turn);
 }
 
@@ -107,7 +150,7 @@ bool LiveRun::PhaseDone() const {
     case RunPhase::PreHooks:
       return lists_done;  // Async hooks go on beside the tasks.
     case RunPhase::Tasks:
-      return record_.settled == tasks_.size() && lists_done && hooks_open_ == 0;
+      return open_ == 0 && lists_done && hooks_open_ == 0;
     case RunPhase::ErrorHooks:
     case RunPhase::PostHooks:
       return lists_done && hooks_open_ == 0;
@@ -145,14 +188,13 @@ void LiveRun::EnterPhase(RunPhase phase, Turn& turn) {
   lists_.clear();
   switch (phase) {
     case RunPhase::Tasks:
-      Apply(graph_.Roots(), turn);
-      if (record_.failures > 0 || record_.cancelling) CancelUnstarted(turn);
+      RestoreGraph(turn);
       break;
     case RunPhase::ErrorHooks:
-      StartList(HookList::OnError, kNone, turn);
+      StartList(HookList::OnError, kNone, 0, turn);
       break;
     case RunPhase::PostHooks:
-      StartList(HookList::PostWorkflow, kNone, turn);
+      StartList(HookList::PostWorkflow, kNone, 0, turn);
       break;
     case RunPhase::PreHooks:
     case RunPhase::Ended:
@@ -167,19 +209,28 @@ void LiveRun::End(Turn& turn) {
                   : record_.failures > 0 ? RunState::Failed
                                          : RunState::Succeeded;
   run_dirty_ = true;
-  if (record_.state == RunState::Succeeded && !plan_->outputs.empty()) {
-    std::vector<std::pair<std::string, std::string>> outputs;
-    for (const OutputDeclaration& output : plan_->outputs) {
-      const TaskResult* result = output.task == kNone ? nullptr : ResultOf(output.task);
-      outputs.emplace_back(output.name, result == nullptr ? "" : result->output);
-    }
-    record_.outputs_json = JsonObject(outputs);
-  }
+  if (record_.state == RunState::Succeeded) FinishOutputs();
   RunEvent event = Say(RunEvent::Kind::RunFinished, turn);
   event.status = std::string(Name(record_.state));
   event.duration = record_.ended - record_.started;
   event.message = record_.first_failure;
   turn.effects.tell.push_back(std::move(event));
+}
+
+// The run's declared outputs, read when it succeeds.
+void LiveRun::FinishOutputs() {
+  if (plan_->outputs.empty()) return;
+  std::vector<std::pair<std::string, std::string>> outputs;
+  for (const OutputDeclaration& output : plan_->outputs) {
+    if (output.task != kNone) {
+      const TaskResult* result = ResultOf(output.task);
+      outputs.emplace_back(output.name, JsonText(result == nullptr ? "" : result->output));
+      continue;
+    }
+    const auto it = state_.find(output.state_key);
+    outputs.emplace_back(output.name, it == state_.end() ? "null" : it->second);
+  }
+  record_.outputs_json = JsonObject(outputs);
 }
 
 void LiveRun::NoteFailure(const std::string& text, const std::string& stage) {
@@ -221,9 +272,9 @@ void LiveRun::Cancel(Turn& turn) {
 // Orders all that runs to end; the outcomes come as usual. post_workflow runs also when cancelled.
 void LiveRun::StopRunning(Turn& turn) {
   std::map<std::string, Stop> stops;
-  for (const LiveTask& task : tasks_) {
-    const TaskRecord& r = task.record;
-    if (r.state != TaskState::Running) continue;
+  for (std::uint32_t i = 0; i < size(); ++i) {
+    const TaskRecord& r = tasks_[i].record;
+    if (!OnWorker(i)) continue;
     stops[r.worker].ids.push_back({record_.id, Subject::Task, r.task.value, r.attempts});
   }
   for (const LiveHook& hook : hooks_) {
@@ -239,12 +290,20 @@ void LiveRun::StopRunning(Turn& turn) {
   }
 }
 
+// What has not started will not. Parents follow from their subtasks, loops from their iterations.
 void LiveRun::CancelUnstarted(Turn& turn) {
-  for (std::uint32_t i = 0; i < tasks_.size(); ++i) {
-    const TaskState state = tasks_[i].record.state;
-    if (IsSettled(state) || state == TaskState::Running) continue;
+  cancelled_ = true;
+  for (auto& [index, loop] : loops_) loop.closed = true;
+  for (std::uint32_t i = 0; i < size(); ++i) {
+    const TaskRecord& r = tasks_[i].record;
+    if (IsSettled(r.state) || OnWorker(i) || Planned(i).kind == TaskKind::Parent) continue;
+    if (r.joins) {
+      FinishLoop(i, turn);
+      continue;
+    }
+    if (IsIteration(i) && r.state == TaskState::Pending) ++loops_.at(tasks_[i].planned).open;
     LeaveReady(i);
-    due_tasks_.erase({tasks_[i].record.due, i});
+    due_tasks_.erase({r.due, i});
     Settle(i, TaskState::Cancelled, turn);
   }
 }
@@ -253,16 +312,8 @@ void LiveRun::Restore(const Checkpoint& checkpoint, const std::vector<AttemptRec
                       bool dormant, Turn& turn) {
   dormant_ = dormant;
   restoring_ = true;
-  record_.settled = 0;
-  for (const TaskRecord& saved : checkpoint.tasks) {
-    const std::uint32_t task = IndexOf(saved.task);
-    if (task != kNone) tasks_[task].record = saved;
-  }
-  for (const AttemptRecord& attempt : outcomes) {
-    const std::uint32_t task = IndexOf(TaskId{attempt.outcome.id.index});
-    if (task != kNone) KeepResult(task, attempt.outcome);
-  }
-  RestoreTasks(turn);
+  RestoreTasks(checkpoint, outcomes, turn);
+  RestoreAgents(checkpoint);
   RestoreHooks(checkpoint, turn);
   if (record_.phase == RunPhase::Tasks) RestoreGraph(turn);
   restoring_ = false;
@@ -270,43 +321,103 @@ void LiveRun::Restore(const Checkpoint& checkpoint, const std::vector<AttemptRec
   NextPhase(turn);
 }
 
-// What was running is expected from its worker, which is made known so that it is waited for.
-void LiveRun::RestoreTasks(Turn& turn) {
-  for (std::uint32_t i = 0; i < tasks_.size(); ++i) {
+void LiveRun::RestoreTasks(const Checkpoint& checkpoint, const std::vector<AttemptRecord>& outcomes,
+                           Turn& turn) {
+  for (const TaskRecord& saved : checkpoint.tasks) {
+    next_id_ = std::max({next_id_, saved.task.value + 1, saved.first_iteration + saved.iterations});
+    const std::uint32_t task = IndexOf(saved.task);
+    if (task == kNone) continue;
+    tasks_[task].record = saved;
+    if (Planned(task).kind == TaskKind::Parent) tasks_[task].record.joins = true;
+    if (!saved.joins || Planned(task).loop == nullptr) continue;
+    loops_[task].closed = record_.aborting || record_.cancelling;
+    if (saved.iterations > 0) loop_at_[saved.first_iteration] = task;
+    record_.tasks += saved.iterations;
+    record_.tasks -= 1;
+  }
+  // Iterations have higher numbers than what stands in the file, so that their loops are known now.
+  for (const TaskRecord& saved : checkpoint.tasks) {
+    auto it = loop_at_.upper_bound(saved.task.value);
+    if (it == loop_at_.begin()) continue;
+    --it;
+    const std::uint32_t iteration = saved.task.value - it->first;
+    if (iteration >= tasks_[it->second].record.iterations) continue;
+    tasks_[AddIteration(it->second, iteration)].record = saved;
+  }
+  for (const AttemptRecord& attempt : outcomes) {
+    const std::uint32_t task = IndexOf(TaskId{attempt.outcome.id.index});
+    if (task == kNone) continue;
+    if (const auto it = loops_.find(task); it != loops_.end()) {
+      it->second.items =
+          JsonItems(attempt.outcome.result_json).value_or(std::vector<std::string>());
+    } else if (Planned(task).referenced) {
+      results_[task] = ResultFrom(attempt.outcome);
+    }
+  }
+  for (std::uint32_t i = 0; i < size(); ++i) RestoreTask(i, turn);
+  // Parents stand before their subtasks.
+  for (auto i = static_cast<std::uint32_t>(plan_->tasks.size()); i-- > 0;) {
     const TaskRecord& r = tasks_[i].record;
-    if (IsSettled(r.state)) {
-      ++record_.settled;
-      if (const std::uint32_t stage = plan_->tasks[i].stage; stage != kNone) {
-        StageTaskSettled(stage, r.state, turn);
-      }
-    } else if (r.state == TaskState::Running) {
-      ++running_;
-      ++agents_[AgentOf(i)].running;
-      turn.pool.Hold(turn.pool.Know(r.worker),
-                     {record_.id, Subject::Task, r.task.value, r.attempts});
-    } else if (r.state == TaskState::Waiting) {
-      due_tasks_.insert({r.due, i});
-      if (r.failure == FailureClass::RateLimited) {
-        Instant& until = agents_[AgentOf(i)].shut_until;
-        until = std::max(until, r.due);
-      }
+    if (r.joins && r.state == TaskState::Completed) KeepJoined(i);
+  }
+}
+
+// What was running is expected from its worker, which is made known so that it is waited for.
+void LiveRun::RestoreTask(std::uint32_t task, Turn& turn) {
+  const TaskRecord& r = tasks_[task].record;
+  if (IsIteration(task)) {
+    LiveLoop& loop = loops_.at(tasks_[task].planned);
+    loop.open += IsSettled(r.state) || r.state == TaskState::Pending ? 0 : 1;
+    loop.failed += r.state == TaskState::Failed ? 1 : 0;
+    loop.cancelled += r.state == TaskState::Cancelled ? 1 : 0;
+  }
+  if (IsSettled(r.state)) {
+    record_.settled += r.joins ? 0 : 1;
+    if (IsIteration(task)) return;
+    --open_;
+    NoteStageTask(task, r.state);
+  } else if (OnWorker(task)) {
+    ++running_;
+    if (const std::uint32_t agent = AgentOf(task); agent != kNone) ++agent_running_[agent];
+    turn.pool.Hold(turn.pool.Know(r.worker), {record_.id, Subject::Task, r.task.value, r.attempts});
+  } else if (r.state == TaskState::Waiting) {
+    due_tasks_.insert({r.due, task});
+  }
+}
+
+void LiveRun::RestoreAgents(const Checkpoint& checkpoint) {
+  for (const AgentRecord& saved : checkpoint.agents) {
+    for (std::uint32_t i = 0; i < plan_->agents.size(); ++i) {
+      if (plan_->agents[i].name == saved.agent) GateOf(i).gate.Restore(saved);
     }
   }
 }
 
-// Counts the graph down by what is settled; what then waits for nothing is ready.
+// Counts the graph down by what is settled; what then waits for nothing may start.
 void LiveRun::RestoreGraph(Turn& turn) {
-  Apply(graph_.Roots(), turn);
-  for (std::uint32_t i = 0; i < tasks_.size(); ++i) {
+  const bool before = std::exchange(restoring_, true);
+  TaskGraph::Change change;
+  graph_.Roots(change);
+  Apply(change, turn);
+  const auto planned = static_cast<std::uint32_t>(plan_->tasks.size());
+  for (std::uint32_t i = 0; i < planned; ++i) {
     const TaskState state = tasks_[i].record.state;
-    if (state == TaskState::Completed || state == TaskState::Skipped) {
-      Apply(graph_.Pass({Dependency::On::Task, i}), turn);
-    } else if (state == TaskState::Failed) {
-      Apply(graph_.Fail(i), turn);
-    }
+    if (!IsSettled(state)) continue;
+    const bool good = state == TaskState::Completed || state == TaskState::Skipped;
+    settled_.push_back({Settled::What::Task, i, good});
   }
-  if (record_.failures > 0 && record_.aborting) CancelUnstarted(turn);
-  if (record_.cancelling) CancelUnstarted(turn);
+  Propagate(turn);
+  for (std::uint32_t i = 0; i < size(); ++i) {
+    if (IsIteration(i) && tasks_[i].record.state == TaskState::Ready) MakeReady(i, turn);
+  }
+  restoring_ = before;
+  std::vector<std::uint32_t> begun;
+  for (const auto& [index, loop] : loops_) begun.push_back(index);
+  for (std::uint32_t index : begun) {
+    MakeIterations(index, turn);
+    FinishLoop(index, turn);
+  }
+  if (record_.aborting || record_.cancelling) CancelUnstarted(turn);
 }
 
 void LiveRun::OnTime(Turn& turn) {
@@ -322,9 +433,11 @@ void LiveRun::OnTime(Turn& turn) {
     tasks_[task].record.message = "no worker took it in time";
     Setback(task, FailureClass::QueueTimeout, {}, turn);
   }
-  for (auto& [agent, state] : agents_) {
-    if (state.shut_until <= turn.now) state.shut_until = Instant{};
-  }
+  const bool opened = std::any_of(gates_.begin(), gates_.end(), [&](const auto& entry) {
+    return entry.second.gate.NextTime(last_time_) <= turn.now;
+  });
+  if (opened) MoveOnFromShutAgents(turn);  // A fallback may be open again.
+  last_time_ = turn.now;
   const std::set<std::uint32_t> hooks = ready_hooks_;
   for (std::uint32_t execution : hooks) {
     LiveHook& hook = hooks_[execution];
@@ -335,7 +448,7 @@ void LiveRun::OnTime(Turn& turn) {
   NextPhase(turn);
 }
 
-Instant LiveRun::NextTime() const {
+Instant LiveRun::NextTime(Instant now) const {
   Instant next = kNever;
   if (ended() || dormant_ || record_.state == RunState::Paused) return next;
   if (!due_tasks_.empty()) next = std::min(next, due_tasks_.begin()->first);
@@ -344,9 +457,7 @@ Instant LiveRun::NextTime() const {
     const LiveHook& hook = hooks_[execution];
     next = std::min(next, hook.record.ready_since + hook.hook->timeout);
   }
-  for (const auto& [agent, state] : agents_) {
-    if (state.shut_until != Instant{}) next = std::min(next, state.shut_until);
-  }
+  for (const auto& [key, gate] : gates_) next = std::min(next, gate.gate.NextTime(now));
   return next;
 }
 

@@ -4,18 +4,22 @@
 // coordinator writes them before anything is sent. Restore() from those records gives the same run
 // again. Used by one thread.
 //
-// In four files: live_run.cc (life and phases), live_run_tasks.cc (tasks and recovery),
+// In six files: live_run.cc (life and phases), live_run_tasks.cc (what becomes of each task),
+// live_run_recovery.cc (what a failure leads to), live_run_joins.cc (conditions, parents, loops),
 // live_run_hooks.cc (hooks and stages), live_run_place.cc (what starts where).
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "coordinator/agent_gate.h"
 #include "coordinator/event.h"
 #include "coordinator/random.h"
 #include "coordinator/recovery_policy.h"
@@ -40,8 +44,8 @@ class LiveRun final : public RunValues {
 
   // A new run begins.
   void Begin(Turn& turn);
-  // A run goes on after a restart. `outcomes`: of completed tasks whose output others use. What was
-  // running is expected from its workers: they are made known to the pool.
+  // A run goes on after a restart. `outcomes`: what LoadOutcomes() gives. What was running is
+  // expected from its workers: they are made known to the pool.
   // `dormant`: outcomes are taken, nothing is started.
   void Restore(const Checkpoint& checkpoint, const std::vector<AttemptRecord>& outcomes,
                bool dormant, Turn& turn);
@@ -67,7 +71,7 @@ class LiveRun final : public RunValues {
   // Puts the changed records into the turn's batch, once each.
   void SaveChanges(Turn& turn);
   // When OnTime() has something to do next.
-  Instant NextTime() const;
+  Instant NextTime(Instant now) const;
 
   const RunRecord& record() const { return record_; }
   const Plan& plan() const { return *plan_; }
@@ -79,22 +83,57 @@ class LiveRun final : public RunValues {
     return running_ + hooks_open_ - static_cast<std::uint32_t>(ready_hooks_.size());
   }
 
-  // RunValues, by plan index.
+  // Tasks have an index: that of the plan; iterations of loops that were made have those behind.
+  std::uint32_t size() const { return static_cast<std::uint32_t>(tasks_.size()); }
+  // All of them in the order of the file, iterations behind their loop.
+  std::vector<std::uint32_t> InOrder() const;
+  const PlannedTask& Planned(std::uint32_t task) const {
+    return plan_->tasks[tasks_[task].planned];
+  }
+  std::string FullId(std::uint32_t task) const;
+  // Is it an iteration?
+  bool IsIteration(std::uint32_t task) const { return tasks_[task].iteration != kNone; }
+
+  // RunValues, by index.
   const TaskRecord& Record(std::uint32_t task) const override { return tasks_[task].record; }
   const TaskResult* ResultOf(std::uint32_t task) const override;
 
   // For Explain().
   std::uint32_t Waits(std::uint32_t task) const { return graph_.waits(task); }
   std::uint32_t AgentOf(std::uint32_t task) const;
-  Instant ShutUntil(std::uint32_t agent) const;
-  std::uint32_t AgentRunning(std::uint32_t agent) const;
+  // Instant{}: it is not shut. With whether that is because of its breaker.
+  Instant ShutUntil(std::uint32_t agent, Instant now) const;
+  bool BreakerOpen(std::uint32_t agent) const;
+  // Half open, and the one attempt that was let through is under way.
+  bool HasProbe(std::uint32_t agent) const;
+  Requirement RequirementOf(std::uint32_t task) const;
+  std::uint32_t AgentRunning(std::uint32_t agent) const { return agent_running_[agent]; }
+  struct LoopCounts {
+    std::uint32_t all = 0;
+    std::uint32_t settled = 0;
+    std::uint32_t open = 0;  // Begun or about to begin.
+  };
+  LoopCounts Iterations(std::uint32_t loop) const;
   const std::vector<HookRecord> Hooks() const;
 
  private:
   struct LiveTask {
     TaskRecord record = {};
-    std::uint32_t group = kNone;  // While it is ready: index into groups_.
+    std::uint32_t planned = 0;        // Index into the plan: itself, or its loop.
+    std::uint32_t iteration = kNone;  // Of that loop.
+    std::uint32_t group = kNone;      // While it is ready: index into groups_.
     bool dirty = false;
+  };
+  // A loop whose items are known.
+  struct LiveLoop {
+    std::vector<std::string> items = {};               // JSON texts, of a file's.
+    std::uint32_t next = 0;                            // The first that may not have been made.
+    std::map<std::uint32_t, std::uint32_t> made = {};  // Iteration → index.
+    std::uint32_t ready = 0;                           // Made ones that have not started.
+    std::uint32_t open = 0;                            // Made ones that are not settled.
+    std::uint32_t failed = 0;
+    std::uint32_t cancelled = 0;
+    bool closed = false;  // No more are made.
   };
   struct LiveHook {
     HookRecord record = {};
@@ -116,15 +155,30 @@ class LiveRun final : public RunValues {
     bool completed = false;
     bool hooks_done = false;
   };
+  // What a ready task is ordered by.
+  struct ReadyPlace {
+    std::uint32_t priority = 0;
+    std::uint32_t planned = 0;
+    std::uint32_t iteration = 0;
+    std::uint32_t task = 0;
+    auto operator<=>(const ReadyPlace&) const = default;
+  };
   // Ready tasks that ask the same of a worker and have the same agent.
   struct ReadyGroup {
     std::uint32_t agent = kNone;
     Requirement requirement = {};
-    std::set<std::pair<std::uint32_t, std::uint32_t>> tasks = {};  // (priority, plan index)
+    std::set<ReadyPlace> tasks = {};
   };
-  struct AgentState {
-    std::uint32_t running = 0;
-    Instant shut_until{};
+  // What was settled, and what needs it does not know yet.
+  struct Settled {
+    enum class What : std::uint8_t { Task, StageGate, ParentGate };
+    What what = What::Task;
+    std::uint32_t index = 0;  // Task or gate of the plan.
+    bool good = true;
+  };
+  struct LiveGate {
+    AgentGate gate;
+    bool dirty = false;
   };
 
   // live_run.cc
@@ -134,41 +188,80 @@ class LiveRun final : public RunValues {
   void End(Turn& turn);
   void NoteFailure(const std::string& text, const std::string& stage);
   RunEvent Say(RunEvent::Kind kind, const Turn& turn) const;
-  std::uint32_t IndexOf(TaskId id) const;  // kNone: the plan has no such task.
-  TaskId IdOf(std::uint32_t task) const;
+  std::uint32_t IndexOf(TaskId id) const;  // kNone: there is no such task.
+  TaskId IdOf(std::uint32_t planned) const;
   void MarkTask(std::uint32_t task);
   void MarkHook(std::uint32_t execution);
   void StopRunning(Turn& turn);
   void CancelUnstarted(Turn& turn);
-  void RestoreTasks(Turn& turn);
+  void FinishOutputs();
+  void RestoreTasks(const Checkpoint& checkpoint, const std::vector<AttemptRecord>& outcomes,
+                    Turn& turn);
+  void RestoreTask(std::uint32_t task, Turn& turn);
+  void RestoreAgents(const Checkpoint& checkpoint);
   void RestoreGraph(Turn& turn);
 
   // live_run_tasks.cc
   bool TakesTasks() const;
+  bool OnWorker(std::uint32_t task) const;
+  bool IsReader(std::uint32_t task) const;  // A loop that has to read its collection first.
+  void Propagate(Turn& turn);
+  void Apply(const TaskGraph::Change& change, Turn& turn);
+  void MayStart(std::uint32_t task, Turn& turn);
+  std::uint32_t GroupOf(std::uint32_t task);
+  ReadyPlace PlaceOf(std::uint32_t task) const;
   void MakeReady(std::uint32_t task, Turn& turn);
   void LeaveReady(std::uint32_t task);
-  std::uint32_t GroupOf(std::uint32_t task);
-  void Apply(const TaskGraph::Change& change, Turn& turn);
-  void TaskEnded(std::uint32_t task, const AttemptOutcome& outcome, Turn& turn);
+  void TaskEnded(std::uint32_t task, AttemptOutcome outcome, Turn& turn);
   void RecordAttempt(std::uint32_t task, const AttemptOutcome& outcome, bool accepted,
                      const std::string& worker, Turn& turn);
-  void Complete(std::uint32_t task, const AttemptOutcome& outcome, Turn& turn);
-  void KeepResult(std::uint32_t task, const AttemptOutcome& outcome);
-  void Setback(std::uint32_t task, FailureClass failure, Duration retry_after, Turn& turn);
-  Standing StandingOf(std::uint32_t task, FailureClass failure, Duration retry_after, Turn& turn);
-  void Follow(std::uint32_t task, const Recovery& recovery, Turn& turn);
-  void WaitUntil(std::uint32_t task, Instant due);
-  void StepToNextAgent(std::uint32_t task, Turn& turn);
-  void GiveUpTask(std::uint32_t task, OnExhausted how, Turn& turn);
+  TextOwner OwnerOf(std::uint32_t task, std::uint32_t attempt) const;
+  Result<JsonMap> StateWrites(std::uint32_t task, const TaskResult& result) const;
+  void Complete(std::uint32_t task, const AttemptOutcome& outcome, const TaskResult& result,
+                Turn& turn);
+  void Notice(std::uint32_t task, const TaskResult* result);
   void Settle(std::uint32_t task, TaskState state, Turn& turn);
-  void AbortRun(Turn& turn);
+  void SaySettled(std::uint32_t task, TaskState state, Turn& turn);
+
+  // live_run_recovery.cc
+  LiveGate& GateOf(std::uint32_t agent);
+  void TellGate(std::uint32_t task, std::optional<FailureClass> failure, Turn& turn);
+  void SayShut(std::uint32_t agent, const std::string& why, Turn& turn);
+  void Setback(std::uint32_t task, FailureClass failure, Duration retry_after, Turn& turn);
+  void NoteSetback(std::uint32_t task, FailureClass failure);
+  Standing StandingOf(std::uint32_t task, FailureClass failure, Duration retry_after, Turn& turn);
+  RecoveryRules RulesOf(std::uint32_t task) const;
+  void Follow(std::uint32_t task, const Recovery& recovery, Turn& turn);
+  void FollowRateLimit(std::uint32_t task, Duration after, Turn& turn);
+  void WaitUntil(std::uint32_t task, Instant due);
+  std::uint32_t StepIfShut(std::uint32_t task, Instant now) const;
+  void MoveToStep(std::uint32_t task, std::uint32_t step, Turn& turn);
+  void MoveOnFromShutAgents(Turn& turn);
+  void GiveUpTask(std::uint32_t task, OnExhausted how, Turn& turn);
+
+  // live_run_joins.cc
+  bool Holds(const Condition& condition) const;
+  void EnterParent(std::uint32_t parent, Turn& turn);
+  void SkipSubtasks(std::uint32_t parent, Turn& turn);
+  void JoinParent(std::uint32_t parent, Turn& turn);
+  void BeginLoop(std::uint32_t loop, Turn& turn);
+  void Expand(std::uint32_t loop, std::uint32_t count, std::vector<std::string> items, Turn& turn);
+  std::uint32_t AddIteration(std::uint32_t loop, std::uint32_t iteration);
+  void MakeIterations(std::uint32_t loop, Turn& turn);
+  void IterationSettled(std::uint32_t task, TaskState state, Turn& turn);
+  void FinishLoop(std::uint32_t loop, Turn& turn);
+  std::string ItemOf(std::uint32_t loop, std::uint32_t iteration) const;
+  void KeepJoined(std::uint32_t task);
 
   // live_run_hooks.cc
-  void StageTaskSettled(std::uint32_t stage, TaskState state, Turn& turn);
+  void NoteStageTask(std::uint32_t task, TaskState state);
+  void StageTaskSettled(std::uint32_t task, TaskState state, Turn& turn);
   void CompleteStage(std::uint32_t stage, Turn& turn);
   void StageMet(std::uint32_t stage, Turn& turn);
   void OpenGate(std::uint32_t stage, Turn& turn);
-  void StartList(HookList list, std::uint32_t stage, Turn& turn);
+  void StartList(HookList list, std::uint32_t stage, std::uint32_t first, Turn& turn);
+  std::uint32_t FailedItem(HookList list, const std::string& stage) const;
+  void RestoreStage(std::uint32_t stage, Turn& turn);
   void StepList(std::size_t list, Turn& turn);
   void ListDone(std::size_t list, Turn& turn);
   void HookEnded(std::uint32_t execution, HookState state, Turn& turn);
@@ -184,7 +277,9 @@ class LiveRun final : public RunValues {
   // live_run_place.cc
   bool PlaceHook(std::uint32_t execution, Turn& turn);
   Worker* WorkerFor(std::uint32_t task, const ReadyGroup& group, Turn& turn);
+  bool AgentTakes(const ReadyGroup& group, Instant now) const;
   bool PlaceNextTask(Turn& turn);
+  Result<AttemptSpec> MakeSpec(std::uint32_t task, const AttemptId& id) const;
   void StartTask(std::uint32_t task, Worker& worker, Turn& turn);
 
   RunRecord record_;
@@ -192,16 +287,27 @@ class LiveRun final : public RunValues {
   bool run_dirty_ = false;
   bool restoring_ = false;
   bool dormant_ = false;
-  std::map<std::string, std::string> inputs_;        // name → JSON
+  bool propagating_ = false;
+  bool cancel_rest_ = false;  // The run is aborting: what has not started is to be cancelled.
+  bool cancelled_ = false;    // It was: what cannot run is cancelled, not blocked.
+  JsonMap inputs_;
+  JsonMap state_;
   std::map<std::uint32_t, std::uint32_t> index_of_;  // TaskId → plan index, if they differ.
 
   TaskGraph graph_;
-  std::vector<LiveTask> tasks_;
+  std::deque<Settled> settled_;  // To be told to the graph.
+  std::deque<LiveTask> tasks_;   // Of the plan, then iterations.
+  std::uint32_t open_ = 0;       // Tasks of the plan that are not settled.
+  std::uint32_t next_id_ = 0;    // TaskId of the next iteration.
+  std::map<std::uint32_t, LiveLoop> loops_;
+  std::map<std::uint32_t, std::uint32_t> loop_at_;  // First TaskId of its iterations → loop.
   std::vector<LiveStage> stages_;
   std::vector<LiveHook> hooks_;
   std::vector<ListProgress> lists_;
   std::map<std::uint32_t, TaskResult> results_;  // Only of tasks that others refer to.
-  std::map<std::uint32_t, AgentState> agents_;
+  std::vector<std::uint32_t> agent_running_;
+  std::map<std::uint32_t, LiveGate> gates_;  // By agent; of those that were ever shut or failed.
+  Instant last_time_{};                      // Of OnTime().
 
   std::vector<ReadyGroup> groups_;
   std::map<std::pair<std::uint32_t, Requirement>, std::uint32_t> group_index_;
@@ -214,5 +320,8 @@ class LiveRun final : public RunValues {
   std::vector<std::uint32_t> dirty_tasks_;
   std::vector<std::uint32_t> dirty_hooks_;
 };
+
+// What an attempt leaves to others.
+TaskResult ResultFrom(const AttemptOutcome& outcome);
 
 }  // namespace troupe

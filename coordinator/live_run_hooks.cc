@@ -35,10 +35,21 @@ bool IsOpen(HookState state) { return state == HookState::Ready || state == Hook
 
 }  // namespace
 
-void LiveRun::StageTaskSettled(std::uint32_t stage, TaskState state, Turn& turn) {
-  LiveStage& s = stages_[stage];
+// A stage counts its top-level tasks; a parent stands for its subtasks.
+void LiveRun::NoteStageTask(std::uint32_t task, TaskState state) {
+  const PlannedTask& planned = Planned(task);
+  if (planned.stage == kNone || planned.parent != kNone) return;
+  LiveStage& s = stages_[planned.stage];
   if (state == TaskState::Blocked || state == TaskState::Cancelled) s.broken = true;
-  if (--s.unsettled == 0 && !s.broken && !restoring_) CompleteStage(stage, turn);
+  --s.unsettled;
+}
+
+void LiveRun::StageTaskSettled(std::uint32_t task, TaskState state, Turn& turn) {
+  NoteStageTask(task, state);
+  const PlannedTask& planned = Planned(task);
+  if (planned.stage == kNone || planned.parent != kNone) return;
+  const LiveStage& s = stages_[planned.stage];
+  if (s.unsettled == 0 && !s.broken) CompleteStage(planned.stage, turn);
 }
 
 void LiveRun::CompleteStage(std::uint32_t stage, Turn& turn) {
@@ -49,26 +60,33 @@ void LiveRun::CompleteStage(std::uint32_t stage, Turn& turn) {
   event.stage = plan_->stages[stage].name;
   turn.effects.tell.push_back(std::move(event));
   if (record_.aborting || record_.cancelling) return;
-  StartList(HookList::OnStageComplete, stage, turn);
+  StartList(HookList::OnStageComplete, stage, 0, turn);
 }
 
-// The stage's gate has all it needs. A stage without tasks is complete as soon as the stages before
-// it are.
+// All that the stage's gate needs has settled. A stage without tasks is complete as soon as the
+// stages before it are.
 void LiveRun::StageMet(std::uint32_t stage, Turn& turn) {
-  stages_[stage].met = true;
-  if (plan_->stages[stage].tasks.empty()) CompleteStage(stage, turn);
+  LiveStage& s = stages_[stage];
+  s.met = true;
+  const Gate& gate = plan_->gates[plan_->stages[stage].gate];
+  if (plan_->stages[stage].tasks.empty()) {
+    s.broken = !gate.needs.empty() && graph_.IsBad(plan_->stages[stage].gate);
+    if (!s.broken) CompleteStage(stage, turn);
+  }
   OpenGate(stage, turn);
 }
 
+// Once all has settled and the hooks are done; those of a stage that never completes do not run.
 void LiveRun::OpenGate(std::uint32_t stage, Turn& turn) {
   LiveStage& s = stages_[stage];
-  if (!s.met || !s.hooks_done) return;
+  if (!s.met || !(s.hooks_done || s.broken)) return;
   s.met = false;  // Once.
-  Apply(graph_.Pass({Dependency::On::Gate, plan_->stages[stage].gate}), turn);
+  settled_.push_back({Settled::What::StageGate, plan_->stages[stage].gate, true});
+  Propagate(turn);
 }
 
-void LiveRun::StartList(HookList list, std::uint32_t stage, Turn& turn) {
-  lists_.push_back({.list = list, .stage = stage});
+void LiveRun::StartList(HookList list, std::uint32_t stage, std::uint32_t first, Turn& turn) {
+  lists_.push_back({.list = list, .stage = stage, .next = first});
   StepList(lists_.size() - 1, turn);
 }
 
@@ -175,9 +193,9 @@ void LiveRun::HookFailed(std::uint32_t execution, Turn& turn) {
   const auto list = static_cast<HookList>(r.list);
   if (list == HookList::OnError) return;  // The run has failed already.
   NoteFailure(fmt::format("hook {}[{}]: {}", Name(list), r.index, r.message), r.stage);
-  if (list != HookList::OnStageComplete || record_.aborting) return;
+  if (list == HookList::PostWorkflow || record_.aborting) return;
   record_.aborting = true;
-  CancelUnstarted(turn);
+  if (list == HookList::OnStageComplete) CancelUnstarted(turn);
 }
 
 void LiveRun::CancelHooks(Turn& turn) {
@@ -189,21 +207,20 @@ void LiveRun::CancelHooks(Turn& turn) {
   }
 }
 
+// The first failure among a stage's tasks, those within parents and loops included.
 std::string LiveRun::FirstFailureOf(std::uint32_t stage) const {
-  const std::uint32_t none = kNone;
-  std::uint32_t first = none;
+  std::uint32_t first = kNone;
   std::uint32_t failures = 0;
-  for (std::uint32_t task : plan_->stages[stage].tasks) {
+  for (std::uint32_t task = 0; task < size(); ++task) {
     const TaskRecord& r = tasks_[task].record;
-    if (r.state != TaskState::Failed) continue;
+    if (Planned(task).stage != stage || r.state != TaskState::Failed || r.joins) continue;
     ++failures;
-    if (first == none || r.ended < tasks_[first].record.ended) first = task;
+    if (first == kNone || r.ended < tasks_[first].record.ended) first = task;
   }
-  if (first == none) return "";
+  if (first == kNone) return "";
   const TaskRecord& r = tasks_[first].record;
-  return WithOthers(
-      fmt::format("task \"{}\": {}: {}", plan_->tasks[first].id, Name(*r.failure), r.message),
-      failures);
+  return WithOthers(fmt::format("task \"{}\": {}: {}", FullId(first), Name(*r.failure), r.message),
+                    failures);
 }
 
 std::vector<std::pair<std::string, std::string>> LiveRun::HookEnvironment(
@@ -241,16 +258,7 @@ std::vector<std::pair<std::string, std::string>> LiveRun::HookEnvironment(
 // and whose list had not begun begin it now.
 void LiveRun::RestoreHooks(const Checkpoint& checkpoint, Turn& turn) {
   for (const HookRecord& saved : checkpoint.hooks) RestoreHook(saved, turn);
-  for (std::uint32_t i = 0; i < stages_.size(); ++i) {
-    const auto of_stage = [&](const ListProgress& p) {
-      return p.list == HookList::OnStageComplete && p.stage == i;
-    };
-    const bool begun = std::any_of(lists_.begin(), lists_.end(), of_stage);
-    const bool complete = stages_[i].unsettled == 0 && !stages_[i].broken &&
-                          !plan_->stages[i].tasks.empty() && record_.phase == RunPhase::Tasks;
-    stages_[i].completed = begun;
-    if (!begun && complete) CompleteStage(i, turn);
-  }
+  for (std::uint32_t i = 0; i < stages_.size(); ++i) RestoreStage(i, turn);
   std::erase_if(lists_, [&](const ListProgress& p) {
     const bool of_tasks = p.list == HookList::OnStageComplete;
     return record_.phase == RunPhase::Tasks ? !of_tasks
@@ -265,7 +273,48 @@ void LiveRun::RestoreHooks(const Checkpoint& checkpoint, Turn& turn) {
     }
   }
   const bool hook_phase = record_.phase != RunPhase::Tasks && record_.phase != RunPhase::Ended;
-  if (hook_phase && lists_.empty()) StartList(ListOf(record_.phase), kNone, turn);
+  if (!hook_phase || !lists_.empty()) return;
+  const HookList list = ListOf(record_.phase);
+  const std::uint32_t failed = list == HookList::PreWorkflow ? FailedItem(list, "") : kNone;
+  StartList(list, kNone, failed == kNone ? 0 : failed, turn);
+}
+
+void LiveRun::RestoreStage(std::uint32_t stage, Turn& turn) {
+  LiveStage& s = stages_[stage];
+  const std::string& name = plan_->stages[stage].name;
+  s.completed = std::any_of(lists_.begin(), lists_.end(), [&](const ListProgress& p) {
+    return p.list == HookList::OnStageComplete && p.stage == stage;
+  });
+  const bool complete = s.unsettled == 0 && !s.broken && !plan_->stages[stage].tasks.empty();
+  if (s.completed || !complete || record_.phase != RunPhase::Tasks) return;
+  const auto& done = record_.stages_done;
+  if (std::find(done.begin(), done.end(), name) == done.end()) {
+    CompleteStage(stage, turn);
+    return;
+  }
+  // It completed in a round before; what then failed is run again, with what comes after it.
+  s.completed = true;
+  const std::uint32_t failed = FailedItem(HookList::OnStageComplete, name);
+  if (failed == kNone) {
+    s.hooks_done = true;
+  } else if (!record_.aborting && !record_.cancelling) {
+    StartList(HookList::OnStageComplete, stage, failed, turn);
+  }
+}
+
+// The item that ended the list in a round before this one, a `fail` item that failed or one that
+// was cancelled; kNone: none did.
+std::uint32_t LiveRun::FailedItem(HookList list, const std::string& stage) const {
+  std::uint32_t failed = kNone;
+  for (const LiveHook& hook : hooks_) {
+    const HookRecord& r = hook.record;
+    if (r.list != static_cast<std::uint8_t>(list) || r.stage != stage) continue;
+    if (r.round == record_.round) continue;
+    const bool ended =
+        r.state == HookState::Cancelled || (r.state == HookState::Failed && hook.hook->fail);
+    failed = ended ? r.index : kNone;
+  }
+  return failed;
 }
 
 HookList LiveRun::ListOf(RunPhase phase) {

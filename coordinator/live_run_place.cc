@@ -24,7 +24,8 @@ bool LiveRun::PlaceHook(std::uint32_t execution, Turn& turn) {
   if (worker == nullptr) return false;
 
   const AttemptId id{record_.id, Subject::Hook, execution, r.attempts + 1};
-  const TaskValues values(*plan_, record_.id, inputs_, *this, nullptr, 0);
+  const TextOwner owner;
+  const TaskValues values(record_.id, inputs_, *this, owner);
   Result<AttemptSpec> spec = MakeHookSpec(*hook.hook, record_, r, id, values, HookEnvironment(r));
   if (!spec) {
     r.message = spec.error().message;
@@ -53,43 +54,54 @@ bool LiveRun::PlaceHook(std::uint32_t execution, Turn& turn) {
 Worker* LiveRun::WorkerFor(std::uint32_t task, const ReadyGroup& group, Turn& turn) {
   const TaskRecord& r = tasks_[task].record;
   static const std::vector<std::string> kNobody;
-  const auto& avoid = plan_->tasks[task].rules->prefer_other_worker ? r.failed_workers : kNobody;
+  const auto& avoid = Planned(task).rules->prefer_other_worker ? r.failed_workers : kNobody;
   return turn.pool.Pick(group.requirement, r.unfit_workers, avoid, true);
+}
+
+// May another attempt start with the group's agent?
+bool LiveRun::AgentTakes(const ReadyGroup& group, Instant now) const {
+  if (group.agent == kNone) return true;
+  if (agent_running_[group.agent] >= plan_->agents[group.agent].max_concurrent) return false;
+  const auto gate = gates_.find(group.agent);
+  return gate == gates_.end() || gate->second.gate.Open(now);
 }
 
 // Starts the first ready task that can start: lowest priority, then place in the file.
 bool LiveRun::PlaceNextTask(Turn& turn) {
   if (running_ >= plan_->max_parallel) return false;
-  std::pair<std::uint32_t, std::uint32_t> best{kNone, kNone};
+  const ReadyPlace* best = nullptr;
   Worker* best_worker = nullptr;
   for (const ReadyGroup& group : groups_) {
-    if (group.tasks.empty() || (best_worker != nullptr && best < *group.tasks.begin())) continue;
-    if (group.agent != kNone) {
-      const AgentState& agent = agents_[group.agent];
-      if (agent.running >= plan_->agents[group.agent].max_concurrent) continue;
-      if (agent.shut_until > turn.now) continue;
-    }
-    for (const auto& key : group.tasks) {
-      if (Worker* worker = WorkerFor(key.second, group, turn)) {
-        best = key;
+    if (group.tasks.empty() || (best != nullptr && *best < *group.tasks.begin())) continue;
+    if (!AgentTakes(group, turn.now)) continue;
+    for (const ReadyPlace& place : group.tasks) {
+      if (best != nullptr && *best < place) break;
+      if (Worker* worker = WorkerFor(place.task, group, turn)) {
+        best = &place;
         best_worker = worker;
         break;
       }
-      if (tasks_[key.second].record.unfit_workers.empty()) break;  // So for the others as well.
+      if (tasks_[place.task].record.unfit_workers.empty()) break;  // So for the others as well.
     }
   }
   if (best_worker == nullptr) return false;
-  StartTask(best.second, *best_worker, turn);
+  StartTask(best->task, *best_worker, turn);
   return true;
+}
+
+// The order for the next attempt at the task.
+Result<AttemptSpec> LiveRun::MakeSpec(std::uint32_t task, const AttemptId& id) const {
+  const TextOwner owner = OwnerOf(task, id.number);
+  const TaskValues values(record_.id, inputs_, *this, owner);
+  if (IsReader(task)) return MakeCollectionSpec(*plan_, record_, Planned(task), id, values);
+  return MakeTaskSpec(*plan_, record_, owner, AgentOf(task), tasks_[task].record, id, values);
 }
 
 void LiveRun::StartTask(std::uint32_t task, Worker& worker, Turn& turn) {
   TaskRecord& r = tasks_[task].record;
-  const PlannedTask& planned = plan_->tasks[task];
   const std::uint32_t agent = AgentOf(task);
   const AttemptId id{record_.id, Subject::Task, r.task.value, r.attempts + 1};
-  const TaskValues values(*plan_, record_.id, inputs_, *this, &planned, id.number);
-  Result<AttemptSpec> spec = MakeTaskSpec(*plan_, record_, task, agent, r, id, values);
+  Result<AttemptSpec> spec = MakeSpec(task, id);
   LeaveReady(task);
   if (!spec) {  // No attempt was made.
     r.state = TaskState::Pending;
@@ -102,18 +114,26 @@ void LiveRun::StartTask(std::uint32_t task, Worker& worker, Turn& turn) {
   }
   spec->token = turn.random.Uuid();
   r.attempts = id.number;
-  ++r.step_attempts;
+  if (r.attempts_by_step.size() <= r.step) r.attempts_by_step.resize(r.step + 1);
+  ++r.attempts_by_step[r.step];
   r.state = TaskState::Running;
   r.worker = worker.name;
   r.attempt_started = turn.now;
   if (r.first_started == Instant{}) r.first_started = turn.now;
   ++running_;
-  ++agents_[agent].running;
+  if (agent != kNone) {
+    ++agent_running_[agent];
+    const auto gate = gates_.find(agent);
+    if (gate != gates_.end() && gate->second.gate.OnStarted(r.task, id.number, turn.now)) {
+      gate->second.dirty = true;
+    }
+  }
   MarkTask(task);
   turn.pool.Hold(worker, id);
+  if (IsIteration(task)) MakeIterations(tasks_[task].planned, turn);
 
   RunEvent event = Say(RunEvent::Kind::TaskStarted, turn);
-  event.task = planned.id;
+  event.task = spec->task;
   event.attempt = id.number;
   event.agent = spec->agent;
   event.worker = worker.name;

@@ -1,4 +1,4 @@
-// Tasks: how each goes from pending to settled, and what a failure leads to.
+// Tasks: how each goes from pending to settled.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,8 +10,9 @@ namespace troupe {
 
 // The agent that runs the task at its present step; kNone: its own work.
 std::uint32_t LiveRun::AgentOf(std::uint32_t task) const {
+  if (IsReader(task)) return kNone;
   const std::uint32_t step = tasks_[task].record.step;
-  const PlannedTask& planned = plan_->tasks[task];
+  const PlannedTask& planned = Planned(task);
   if (step == 0) return planned.agent;
   const auto& fallbacks = planned.rules->fallback_agents;
   return step <= fallbacks.size() ? fallbacks[step - 1] : planned.agent;
@@ -22,36 +23,113 @@ bool LiveRun::TakesTasks() const {
   return record_.phase == RunPhase::Tasks && !record_.aborting && !record_.cancelling;
 }
 
-// Changes of the graph: what they make ready, block, and complete.
+// Does a worker have an attempt of it? Parents and loops are running without one.
+bool LiveRun::OnWorker(std::uint32_t task) const {
+  const TaskRecord& r = tasks_[task].record;
+  return r.state == TaskState::Running && !r.joins;
+}
+
+bool LiveRun::IsReader(std::uint32_t task) const {
+  return Planned(task).loop != nullptr && !IsIteration(task);
+}
+
+// Tells the graph what was settled, and does what follows, until nothing follows any more.
+void LiveRun::Propagate(Turn& turn) {
+  if (propagating_) return;
+  propagating_ = true;
+  while (!settled_.empty() || cancel_rest_) {
+    if (settled_.empty()) {
+      cancel_rest_ = false;
+      CancelUnstarted(turn);
+      continue;
+    }
+    const Settled settled = settled_.front();
+    settled_.pop_front();
+    TaskGraph::Change change;
+    switch (settled.what) {
+      case Settled::What::Task:
+        graph_.SettleTask(settled.index, settled.good, change);
+        break;
+      case Settled::What::StageGate:
+        graph_.SettleStageGate(settled.index, change);
+        break;
+      case Settled::What::ParentGate:
+        graph_.SettleParentGate(settled.index, settled.good, change);
+        break;
+    }
+    Apply(change, turn);
+  }
+  propagating_ = false;
+}
+
 void LiveRun::Apply(const TaskGraph::Change& change, Turn& turn) {
-  for (std::uint32_t task : change.ready) {
-    if (tasks_[task].record.state == TaskState::Pending) MakeReady(task, turn);
-    if (tasks_[task].record.state == TaskState::Ready && restoring_) MakeReady(task, turn);
+  for (std::uint32_t task : change.doomed) {
+    if (IsSettled(tasks_[task].record.state)) continue;
+    Settle(task, cancelled_ ? TaskState::Cancelled : TaskState::Blocked, turn);
   }
-  for (std::uint32_t task : change.blocked) {
-    if (!IsSettled(tasks_[task].record.state)) Settle(task, TaskState::Blocked, turn);
-  }
+  for (std::uint32_t task : change.ready) MayStart(task, turn);
+  for (std::uint32_t task : change.judged) MayStart(task, turn);
+  for (std::uint32_t parent : change.entered) EnterParent(parent, turn);
+  for (std::uint32_t parent : change.joined) JoinParent(parent, turn);
   for (std::uint32_t stage : change.met) StageMet(stage, turn);
+}
+
+// All that the task waits for has settled.
+void LiveRun::MayStart(std::uint32_t task, Turn& turn) {
+  const TaskState state = tasks_[task].record.state;
+  if (state == TaskState::Ready && restoring_) MakeReady(task, turn);
+  if (state != TaskState::Pending || !TakesTasks()) return;
+  const PlannedTask& planned = Planned(task);
+  if (!planned.asks.empty() && graph_.BadBesidesAsked(task)) {
+    Settle(task, TaskState::Blocked, turn);
+    return;
+  }
+  if (planned.condition != nullptr) {
+    if (!Holds(*planned.condition)) {
+      tasks_[task].record.message = "its condition was false";
+      Settle(task, TaskState::Skipped, turn);
+      return;
+    }
+    MarkTask(task);  // It is looked at once, also over a restart.
+  }
+  if (planned.loop != nullptr) {
+    BeginLoop(task, turn);
+  } else {
+    MakeReady(task, turn);
+  }
+}
+
+Requirement LiveRun::RequirementOf(std::uint32_t task) const {
+  const std::uint32_t agent = AgentOf(task);
+  return {IsReader(task) ? "" : ProviderFor(*plan_, agent),
+          SettingsFor(*plan_, Planned(task), agent).labels};
 }
 
 std::uint32_t LiveRun::GroupOf(std::uint32_t task) {
   const std::uint32_t agent = AgentOf(task);
-  Requirement requirement{ProviderFor(*plan_, agent),
-                          SettingsFor(*plan_, plan_->tasks[task], agent).labels};
-  const auto [it, added] = group_index_.try_emplace({agent, std::move(requirement)},
+  const auto [it, added] = group_index_.try_emplace({agent, RequirementOf(task)},
                                                     static_cast<std::uint32_t>(groups_.size()));
   if (added) groups_.push_back({.agent = agent, .requirement = it->first.second});
   return it->second;
 }
 
+LiveRun::ReadyPlace LiveRun::PlaceOf(std::uint32_t task) const {
+  const LiveTask& t = tasks_[task];
+  return {Planned(task).priority, t.planned, IsIteration(task) ? t.iteration : 0, task};
+}
+
 void LiveRun::MakeReady(std::uint32_t task, Turn& turn) {
   TaskRecord& r = tasks_[task].record;
+  if (const std::uint32_t step = StepIfShut(task, turn.now); step != r.step) {
+    MoveToStep(task, step, turn);
+  }
   r.state = TaskState::Ready;
   r.due = Instant{};
   if (!restoring_ || r.ready_since == Instant{}) r.ready_since = turn.now;
   tasks_[task].group = GroupOf(task);
-  groups_[tasks_[task].group].tasks.insert({plan_->tasks[task].priority, task});
-  const Duration limit = SettingsFor(*plan_, plan_->tasks[task], AgentOf(task)).queue_timeout;
+  const bool added = groups_[tasks_[task].group].tasks.insert(PlaceOf(task)).second;
+  if (added && IsIteration(task)) ++loops_.at(tasks_[task].planned).ready;
+  const Duration limit = SettingsFor(*plan_, Planned(task), AgentOf(task)).queue_timeout;
   if (limit > Duration{}) {
     queue_deadlines_.insert({r.ready_since + limit, task});
     MarkTask(task);  // The time it has waited survives a restart.
@@ -61,8 +139,9 @@ void LiveRun::MakeReady(std::uint32_t task, Turn& turn) {
 void LiveRun::LeaveReady(std::uint32_t task) {
   const TaskRecord& r = tasks_[task].record;
   if (r.state != TaskState::Ready) return;
-  groups_[tasks_[task].group].tasks.erase({plan_->tasks[task].priority, task});
-  const Duration limit = SettingsFor(*plan_, plan_->tasks[task], AgentOf(task)).queue_timeout;
+  const bool removed = groups_[tasks_[task].group].tasks.erase(PlaceOf(task)) > 0;
+  if (removed && IsIteration(task)) --loops_.at(tasks_[task].planned).ready;
+  const Duration limit = SettingsFor(*plan_, Planned(task), AgentOf(task)).queue_timeout;
   if (limit > Duration{}) queue_deadlines_.erase({r.ready_since + limit, task});
 }
 
@@ -74,9 +153,9 @@ bool LiveRun::IsCurrent(const AttemptId& id, const std::string& worker) const {
     return r.state == HookState::Running && r.attempts == id.number && r.worker == worker;
   }
   const std::uint32_t task = IndexOf(TaskId{id.index});
-  if (task == kNone) return false;
+  if (task == kNone || !OnWorker(task)) return false;
   const TaskRecord& r = tasks_[task].record;
-  return r.state == TaskState::Running && r.attempts == id.number && r.worker == worker;
+  return r.attempts == id.number && r.worker == worker;
 }
 
 void LiveRun::OnOutcome(const AttemptOutcome& outcome, const std::string& worker, Turn& turn) {
@@ -129,16 +208,51 @@ void LiveRun::RecordAttempt(std::uint32_t task, const AttemptOutcome& outcome, b
   turn.effects.save.attempts.push_back(std::move(record));
 }
 
+TaskResult ResultFrom(const AttemptOutcome& outcome) {
+  TaskResult result{.output = outcome.output, .result_json = outcome.result_json};
+  while (!result.output.empty() && (result.output.back() == '\n' || result.output.back() == '\r')) {
+    result.output.pop_back();
+  }
+  return result;
+}
+
 // The rules of docs/language.md, "The next step". Rule 1 was OnOutcome().
-void LiveRun::TaskEnded(std::uint32_t task, const AttemptOutcome& outcome, Turn& turn) {
+void LiveRun::TaskEnded(std::uint32_t task, AttemptOutcome outcome, Turn& turn) {
   TaskRecord& r = tasks_[task].record;
   --running_;
-  --agents_[AgentOf(task)].running;
+  if (const std::uint32_t agent = AgentOf(task); agent != kNone) --agent_running_[agent];
+  const TaskResult result = ResultFrom(outcome);
+  Result<JsonMap> writes = JsonMap();
+  std::optional<std::vector<std::string>> items;
+  if (!outcome.failure && IsReader(task)) {
+    items = JsonItems(outcome.result_json);
+    if (!items) {
+      outcome.failure = FailureClass::InvalidRequest;
+      outcome.message = "the collection is no list";
+    }
+  } else if (!outcome.failure) {
+    writes = StateWrites(task, result);
+    if (!writes) {
+      outcome.failure = FailureClass::SchemaFailed;
+      outcome.message = "\"set\" cannot be carried out: " + writes.error().message;
+    }
+  }
   RecordAttempt(task, outcome, true, r.worker, turn);
   MarkTask(task);
+  TellGate(task, outcome.failure, turn);
 
+  if (items) {
+    const auto count = static_cast<std::uint32_t>(items->size());
+    Expand(task, count, *std::move(items), turn);
+    return;
+  }
   if (!outcome.failure) {  // Rule 2: also if the run is aborting or being cancelled.
-    Complete(task, outcome, turn);
+    for (const auto& [key, value] : *writes) state_[key] = value;
+    if (!writes->empty()) {
+      record_.state_json = JsonObject({state_.begin(), state_.end()});
+      run_dirty_ = true;
+    }
+    Complete(task, outcome, result, turn);
     return;
   }
   const FailureClass failure = *outcome.failure;
@@ -153,7 +267,7 @@ void LiveRun::TaskEnded(std::uint32_t task, const AttemptOutcome& outcome, Turn&
     return;
   }
   if (handed_back) {
-    r.step_attempts -= r.step_attempts > 0 ? 1 : 0;
+    if (r.step < r.attempts_by_step.size()) --r.attempts_by_step[r.step];
     MakeReady(task, turn);
     return;
   }
@@ -161,183 +275,69 @@ void LiveRun::TaskEnded(std::uint32_t task, const AttemptOutcome& outcome, Turn&
   Setback(task, failure, outcome.retry_after, turn);
 }
 
-void LiveRun::KeepResult(std::uint32_t task, const AttemptOutcome& outcome) {
-  if (!plan_->tasks[task].referenced) return;
-  TaskResult& result = results_[task];
-  result.output = outcome.output;
-  while (!result.output.empty() && (result.output.back() == '\n' || result.output.back() == '\r')) {
-    result.output.pop_back();
-  }
-  result.result_json = outcome.result_json;
+TextOwner LiveRun::OwnerOf(std::uint32_t task, std::uint32_t attempt) const {
+  TextOwner owner{.task = &Planned(task), .id = FullId(task), .attempt = attempt};
+  if (!IsIteration(task)) return owner;
+  owner.iteration = tasks_[task].iteration;
+  owner.item_json = ItemOf(tasks_[task].planned, owner.iteration);
+  return owner;
 }
 
-void LiveRun::Complete(std::uint32_t task, const AttemptOutcome& outcome, Turn& turn) {
-  KeepResult(task, outcome);
-  const TaskRecord& r = tasks_[task].record;
+// What its `set` writes; Unresolved if a value does not exist.
+Result<JsonMap> LiveRun::StateWrites(std::uint32_t task, const TaskResult& result) const {
+  JsonMap writes;
+  if (Planned(task).set.empty()) return writes;
+  TextOwner owner = OwnerOf(task, tasks_[task].record.attempts);
+  owner.result = &result;
+  const TaskValues values(record_.id, inputs_, *this, owner);
+  for (const StateWrite& write : Planned(task).set) {
+    Result<std::string> value =
+        write.json ? FillJson(write.value, values) : FillTyped(write.value, values);
+    if (!value) return value.error();
+    writes[write.key] = *std::move(value);
+  }
+  return writes;
+}
+
+void LiveRun::Complete(std::uint32_t task, const AttemptOutcome& outcome, const TaskResult& result,
+                       Turn& turn) {
+  TaskRecord& r = tasks_[task].record;
+  if (Planned(task).referenced) results_[task] = result;
+  if (!IsIteration(task)) Notice(task, &result);
   RunEvent event = Say(RunEvent::Kind::TaskCompleted, turn);
-  event.task = plan_->tasks[task].id;
+  event.task = FullId(task);
   event.attempt = r.attempts;
   if (const std::uint32_t agent = AgentOf(task); agent != kNone) {
     event.agent = plan_->agents[agent].name;
   }
   event.worker = r.worker;
+  event.message = r.notice;
   if (outcome.started != Instant{}) event.duration = outcome.ended - outcome.started;
   turn.effects.tell.push_back(std::move(event));
   Settle(task, TaskState::Completed, turn);
 }
 
-void LiveRun::Setback(std::uint32_t task, FailureClass failure, Duration retry_after, Turn& turn) {
-  TaskRecord& r = tasks_[task].record;
-  const PlannedTask& planned = plan_->tasks[task];
-  r.failure = failure;
-  MarkTask(task);
-  if (Counts(*planned.rules, failure)) ++r.step_failures;
-  if (failure == FailureClass::WorkerLost) {
-    ++r.losses;
-    r.lost_attempts.push_back(r.attempts);
-  }
-  r.rate_limits = failure == FailureClass::RateLimited ? r.rate_limits + 1 : 0;
-  const bool ran = failure != FailureClass::QueueTimeout && failure != FailureClass::Unresolved;
-  if (ran && !r.worker.empty() &&
-      std::find(r.failed_workers.begin(), r.failed_workers.end(), r.worker) ==
-          r.failed_workers.end()) {
-    r.failed_workers.push_back(r.worker);
-  }
-  if (Traits(failure).by_default == DefaultStep::OtherWorker) r.unfit_workers.push_back(r.worker);
+// What on_complete says. That it cannot be said fails nothing.
+void LiveRun::Notice(std::uint32_t task, const TaskResult* result) {
+  if (Planned(task).notify.empty()) return;
+  TextOwner owner = OwnerOf(task, tasks_[task].record.attempts);
+  owner.result = result;
+  const Result<std::string> text =
+      Fill(Planned(task).notify, TaskValues(record_.id, inputs_, *this, owner));
+  tasks_[task].record.notice =
+      text ? *text : fmt::format("(on_complete cannot be said: {})", text.error().message);
+}
 
-  RunEvent event = Say(RunEvent::Kind::TaskFailed, turn);
-  event.task = planned.id;
-  event.attempt = r.attempts;
-  if (const std::uint32_t agent = AgentOf(task); agent != kNone) {
-    event.agent = plan_->agents[agent].name;
-  }
-  event.worker = r.worker;
-  event.failure = failure;
-  event.message = r.message;
+void LiveRun::SaySettled(std::uint32_t task, TaskState state, Turn& turn) {
+  if (state == TaskState::Completed || state == TaskState::Failed) return;  // Told before.
+  RunEvent event = Say(state == TaskState::Skipped   ? RunEvent::Kind::TaskSkipped
+                       : state == TaskState::Blocked ? RunEvent::Kind::TaskBlocked
+                                                     : RunEvent::Kind::TaskCancelled,
+                       turn);
+  event.task = FullId(task);
+  if (state == TaskState::Skipped) event.message = tasks_[task].record.message;
   turn.effects.tell.push_back(std::move(event));
-
-  if (record_.aborting) {  // Rule 2.
-    GiveUpTask(task, OnExhausted::Abort, turn);
-    return;
-  }
-  const RunBudget budget{.retries_left = plan_->retry_budget == kNone
-                                             ? kNone
-                                             : plan_->retry_budget - std::min(record_.retries_used,
-                                                                              plan_->retry_budget),
-                         .worker_losses_max = plan_->worker_losses_max,
-                         .rate_limit_wait_max = plan_->rate_limit_wait_max};
-  Follow(task,
-         DecideRecovery(*planned.rules, budget, StandingOf(task, failure, retry_after, turn),
-                        turn.random.Draw()),
-         turn);
 }
-
-Standing LiveRun::StandingOf(std::uint32_t task, FailureClass failure, Duration retry_after,
-                             Turn& turn) {
-  const TaskRecord& r = tasks_[task].record;
-  const ReadyGroup& group = groups_[GroupOf(task)];
-  return {.failure = failure,
-          .retry_after = retry_after,
-          .step = r.step,
-          .step_failures = r.step_failures,
-          .losses = r.losses,
-          .rate_limits = r.rate_limits,
-          .rate_limit_waited = r.rate_limit_waited,
-          .unfit_workers = static_cast<std::uint32_t>(r.unfit_workers.size()),
-          .other_worker = turn.pool.Pick(group.requirement, r.unfit_workers, {}, false) != nullptr};
-}
-
-void LiveRun::Follow(std::uint32_t task, const Recovery& recovery, Turn& turn) {
-  TaskRecord& r = tasks_[task].record;
-  const RecoveryRules& rules = *plan_->tasks[task].rules;
-  if (const auto* retry = std::get_if<Retry>(&recovery)) {
-    ++record_.retries_used;
-    run_dirty_ = run_dirty_ || plan_->retry_budget != kNone;
-    RunEvent event = Say(RunEvent::Kind::TaskRetrying, turn);
-    event.task = plan_->tasks[task].id;
-    event.attempt = r.attempts + 1;
-    event.delay = retry->after;
-    event.retry = r.step_failures;
-    event.retries = r.step == 0 ? rules.retry : rules.fallback_retry;
-    event.failure = r.failure;
-    event.message = r.message;
-    turn.effects.tell.push_back(std::move(event));
-    WaitUntil(task, turn.now + retry->after);
-  } else if (std::holds_alternative<Again>(recovery)) {
-    MakeReady(task, turn);
-  } else if (const auto* wait = std::get_if<WaitForAgent>(&recovery)) {
-    r.rate_limit_waited += wait->after;
-    agents_[AgentOf(task)].shut_until = turn.now + wait->after;
-    RunEvent event = Say(RunEvent::Kind::TaskRetrying, turn);
-    event.task = plan_->tasks[task].id;
-    event.attempt = r.attempts + 1;
-    event.delay = wait->after;
-    event.failure = r.failure;
-    event.message = r.message;
-    turn.effects.tell.push_back(std::move(event));
-    WaitUntil(task, turn.now + wait->after);
-  } else if (std::holds_alternative<NextAgent>(recovery)) {
-    StepToNextAgent(task, turn);
-  } else {
-    GiveUpTask(task, std::get<GiveUp>(recovery).how, turn);
-  }
-}
-
-void LiveRun::WaitUntil(std::uint32_t task, Instant due) {
-  TaskRecord& r = tasks_[task].record;
-  r.state = TaskState::Waiting;
-  r.due = due;
-  due_tasks_.insert({due, task});
-  MarkTask(task);
-}
-
-void LiveRun::StepToNextAgent(std::uint32_t task, Turn& turn) {
-  TaskRecord& r = tasks_[task].record;
-  ++r.step;
-  r.step_attempts = 0;
-  r.step_failures = 0;
-  r.rate_limits = 0;
-  r.unfit_workers.clear();
-  RunEvent event = Say(RunEvent::Kind::TaskFallback, turn);
-  event.task = plan_->tasks[task].id;
-  event.attempt = r.attempts + 1;
-  event.agent = plan_->agents[AgentOf(task)].name;
-  event.failure = r.failure;
-  event.message = r.message;
-  turn.effects.tell.push_back(std::move(event));
-  MarkTask(task);
-  MakeReady(task, turn);
-}
-
-void LiveRun::GiveUpTask(std::uint32_t task, OnExhausted how, Turn& turn) {
-  TaskRecord& r = tasks_[task].record;
-  if (how == OnExhausted::Skip) {
-    Settle(task, TaskState::Skipped, turn);
-    return;
-  }
-  r.dead_letter = true;
-  const std::uint32_t stage = plan_->tasks[task].stage;
-  NoteFailure(
-      fmt::format("task \"{}\": {}: {}", plan_->tasks[task].id, Name(*r.failure), r.message),
-      stage == kNone ? "" : plan_->stages[stage].name);
-  RunEvent event = Say(RunEvent::Kind::TaskDeadLettered, turn);
-  event.task = plan_->tasks[task].id;
-  event.attempt = r.attempts;
-  event.failure = r.failure;
-  event.message = r.message;
-  turn.effects.tell.push_back(std::move(event));
-  if (how == OnExhausted::Abort && !record_.aborting) {
-    record_.aborting = true;
-    run_dirty_ = true;
-    Settle(task, TaskState::Failed, turn);
-    AbortRun(turn);
-    return;
-  }
-  Settle(task, TaskState::Failed, turn);
-}
-
-// What runs may finish; nothing else starts.
-void LiveRun::AbortRun(Turn& turn) { CancelUnstarted(turn); }
 
 void LiveRun::Settle(std::uint32_t task, TaskState state, Turn& turn) {
   TaskRecord& r = tasks_[task].record;
@@ -345,25 +345,18 @@ void LiveRun::Settle(std::uint32_t task, TaskState state, Turn& turn) {
   r.state = state;
   r.ended = turn.now;
   r.due = Instant{};
-  ++record_.settled;
+  if (!r.joins) ++record_.settled;
   MarkTask(task);
-  if (state == TaskState::Skipped || state == TaskState::Blocked || state == TaskState::Cancelled) {
-    RunEvent event = Say(state == TaskState::Skipped   ? RunEvent::Kind::TaskSkipped
-                         : state == TaskState::Blocked ? RunEvent::Kind::TaskBlocked
-                                                       : RunEvent::Kind::TaskCancelled,
-                         turn);
-    event.task = plan_->tasks[task].id;
-    if (state == TaskState::Skipped) event.message = r.message;
-    turn.effects.tell.push_back(std::move(event));
+  SaySettled(task, state, turn);
+  if (IsIteration(task)) {
+    IterationSettled(task, state, turn);
+  } else {
+    --open_;
+    const bool good = state == TaskState::Completed || state == TaskState::Skipped;
+    settled_.push_back({Settled::What::Task, task, good});
+    StageTaskSettled(task, state, turn);
   }
-  if (const std::uint32_t stage = plan_->tasks[task].stage; stage != kNone) {
-    StageTaskSettled(stage, state, turn);
-  }
-  if (state == TaskState::Completed || state == TaskState::Skipped) {
-    Apply(graph_.Pass({Dependency::On::Task, task}), turn);
-  } else if (state == TaskState::Failed) {
-    Apply(graph_.Fail(task), turn);
-  }
+  Propagate(turn);
 }
 
 }  // namespace troupe

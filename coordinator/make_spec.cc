@@ -35,7 +35,9 @@ class Filler {
 
 void SetMock(const MockRules& rules, const TaskRecord& record, AttemptSpec& spec) {
   spec.kind = RunnerKind::Mock;
-  if (rules.fail_times == kNone || record.step_attempts < rules.fail_times) {
+  const std::uint32_t before =
+      record.step < record.attempts_by_step.size() ? record.attempts_by_step[record.step] : 0;
+  if (rules.fail_times == kNone || before < rules.fail_times) {
     spec.mock.fail = rules.failure;
     spec.mock.retry_after = rules.retry_after;
   }
@@ -108,19 +110,21 @@ std::string ProviderFor(const Plan& plan, std::uint32_t agent) {
   return "";
 }
 
-Result<AttemptSpec> MakeTaskSpec(const Plan& plan, const RunRecord& run, std::uint32_t index,
+Result<AttemptSpec> MakeTaskSpec(const Plan& plan, const RunRecord& run, const TextOwner& owner,
                                  std::uint32_t agent, const TaskRecord& record, const AttemptId& id,
                                  const ValueSource& values) {
-  const PlannedTask& task = plan.tasks[index];
+  const PlannedTask& task = *owner.task;
   Filler fill(values);
   AttemptSpec spec;
   spec.id = id;
-  spec.task = task.id;
+  spec.task = owner.id;
   spec.run_dir = run.run_dir;
-  if (agent == kNone) {
+  if (agent != kNone) {
+    SetAgent(plan, plan.agents[agent], task, record, fill, spec);
+  } else if (task.work != nullptr) {
     SetOwnWork(task, fill, spec);
   } else {
-    SetAgent(plan, plan.agents[agent], task, record, fill, spec);
+    return Error{ErrorCode::Invalid, "this kind of task is not supported"};
   }
   spec.output_path = fill(task.output);
   if (task.inputs.empty()) {
@@ -139,6 +143,22 @@ Result<AttemptSpec> MakeTaskSpec(const Plan& plan, const RunRecord& run, std::ui
   spec.timeout = settings.timeout;
   spec.silence = settings.silence;
   spec.limits = settings.limits;
+  return spec;
+}
+
+Result<AttemptSpec> MakeCollectionSpec(const Plan& plan, const RunRecord& run,
+                                       const PlannedTask& loop, const AttemptId& id,
+                                       const ValueSource& values) {
+  Filler fill(values);
+  AttemptSpec spec;
+  spec.id = id;
+  spec.kind = RunnerKind::Collection;
+  spec.task = loop.id;
+  spec.run_dir = run.run_dir;
+  spec.script_file = fill(loop.loop->path);
+  spec.collection_format = loop.loop->format;
+  if (fill.error()) return *fill.error();
+  spec.timeout = SettingsFor(plan, loop, kNone).timeout;
   return spec;
 }
 

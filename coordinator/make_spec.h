@@ -10,6 +10,7 @@
 
 #include "base/attempt.h"
 #include "base/result.h"
+#include "coordinator/values.h"
 #include "storage/records.h"
 #include "workflow/plan.h"
 
@@ -20,10 +21,16 @@ inline constexpr std::size_t kPromptBytesMax = 16u << 20;
 // What `task` asks of a worker when `agent` (kNone: its own work) runs it.
 std::string ProviderFor(const Plan& plan, std::uint32_t agent);
 
-// `record` is the task's, before this attempt is counted in it.
-Result<AttemptSpec> MakeTaskSpec(const Plan& plan, const RunRecord& run, std::uint32_t task,
+// `record` is the task's, before this attempt is counted in it. Invalid also for work that this
+// program cannot do.
+Result<AttemptSpec> MakeTaskSpec(const Plan& plan, const RunRecord& run, const TextOwner& owner,
                                  std::uint32_t agent, const TaskRecord& record, const AttemptId& id,
                                  const ValueSource& values);
+
+// Reads the file that a loop goes over.
+Result<AttemptSpec> MakeCollectionSpec(const Plan& plan, const RunRecord& run,
+                                       const PlannedTask& loop, const AttemptId& id,
+                                       const ValueSource& values);
 
 // `environment`: the WORKFLOW_ variables.
 Result<AttemptSpec> MakeHookSpec(const Hook& hook, const RunRecord& run, const HookRecord& record,

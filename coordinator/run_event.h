@@ -33,6 +33,7 @@ struct RunEvent {
     WorkerLost,
     RunPaused,
     RunFinished,
+    AgentShut,  // Its rate limit or its breaker: nothing starts with it for `delay`.
   };
   Kind kind = Kind::RunStarted;
   Instant at{};

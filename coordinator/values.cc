@@ -5,19 +5,61 @@
 #include <nlohmann/json.hpp>
 
 namespace troupe {
+namespace {
 
-std::map<std::string, std::string> JsonMembers(const std::string& object) {
-  std::map<std::string, std::string> members;
-  const auto json = nlohmann::json::parse(object, nullptr, false);
+using Json = nlohmann::ordered_json;
+
+std::string Dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::optional<Value> OutputOf(const TaskResult* result) {
+  return Value{result == nullptr ? "" : result->output, false};
+}
+
+std::optional<Value> ResultOf(const TaskResult* result) {
+  if (result == nullptr) return Value{"", false};
+  return Value{result->result_json.empty() ? "null" : result->result_json, true};
+}
+
+}  // namespace
+
+JsonMap JsonMembers(const std::string& object) {
+  JsonMap members;
+  const auto json = Json::parse(object, nullptr, false);
   if (!json.is_object()) return members;
-  for (const auto& [name, value] : json.items()) members[name] = value.dump();
+  for (const auto& [name, value] : json.items()) members[name] = Dump(value);
   return members;
 }
 
+std::optional<std::vector<std::string>> JsonItems(const std::string& list) {
+  const auto json = Json::parse(list, nullptr, false);
+  if (!json.is_array()) return std::nullopt;
+  std::vector<std::string> items;
+  items.reserve(json.size());
+  for (const auto& item : json) items.push_back(Dump(item));
+  return items;
+}
+
 std::string JsonObject(const std::vector<std::pair<std::string, std::string>>& members) {
-  nlohmann::ordered_json object = nlohmann::ordered_json::object();
-  for (const auto& [name, text] : members) object[name] = text;
-  return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string text = "{";
+  for (const auto& [name, value] : members) {
+    text += (text.size() > 1 ? "," : "") + JsonText(name) + ":" + value;
+  }
+  return text + "}";
+}
+
+bool SameJson(const std::string& a, const std::string& b) {
+  const auto left = nlohmann::json::parse(a, nullptr, false);
+  const auto right = nlohmann::json::parse(b, nullptr, false);
+  return !left.is_discarded() && left == right;
+}
+
+std::string JsonText(const std::string& text) { return Dump(Json(text)); }
+
+bool IsJsonContainer(const std::string& text) {
+  const auto json = Json::parse(text, nullptr, false);
+  return json.is_object() || json.is_array();
 }
 
 std::optional<Value> TaskValues::Look(const Ref& ref) const {
@@ -28,29 +70,24 @@ std::optional<Value> TaskValues::Look(const Ref& ref) const {
       return Value{it->second, true};
     }
     case Ref::Kind::TaskInput: {
-      if (task_ == nullptr) return std::nullopt;
-      const Result<std::string> filled = FillInputs(*task_, *this);
+      if (owner_.task == nullptr) return std::nullopt;
+      const Result<std::string> filled = FillInputs(*owner_.task, *this);
       if (!filled) return std::nullopt;
-      const auto members = JsonMembers(*filled);
+      const JsonMap members = JsonMembers(*filled);
       const auto it = members.find(ref.name);
       if (it == members.end()) return std::nullopt;
       return Value{it->second, true};
     }
     case Ref::Kind::SelfId:
-      return Value{task_ == nullptr ? "" : task_->id, false};
+      return Value{owner_.id, false};
     case Ref::Kind::SelfAttempt:
-      return Value{fmt::format("{}", attempt_), false};
+      return Value{fmt::format("{}", owner_.attempt), false};
     case Ref::Kind::RunIdentity:
       return Value{fmt::format("{}", run_.value), false};
-    case Ref::Kind::TaskOutput: {
-      const TaskResult* result = values_.ResultOf(ref.task);
-      return Value{result == nullptr ? "" : result->output, false};
-    }
-    case Ref::Kind::TaskResult: {
-      const TaskResult* result = values_.ResultOf(ref.task);
-      if (result == nullptr) return Value{"", false};
-      return Value{result->result_json.empty() ? "null" : result->result_json, true};
-    }
+    case Ref::Kind::TaskOutput:
+      return OutputOf(values_.ResultOf(ref.task));
+    case Ref::Kind::TaskResult:
+      return ResultOf(values_.ResultOf(ref.task));
     case Ref::Kind::TaskState:
       return Value{std::string(Name(values_.Record(ref.task).state)), false};
     case Ref::Kind::TaskError: {
@@ -59,10 +96,15 @@ std::optional<Value> TaskValues::Look(const Ref& ref) const {
       return Value{fmt::format("{}: {}", Name(*record.failure), record.message), false};
     }
     case Ref::Kind::LoopIndex:
+      if (owner_.iteration == kNone) return std::nullopt;
+      return Value{fmt::format("{}", owner_.iteration), true};
     case Ref::Kind::LoopItem:
+      if (owner_.iteration == kNone) return std::nullopt;
+      return Value{owner_.item_json, true};
     case Ref::Kind::SelfOutput:
+      return OutputOf(owner_.result);
     case Ref::Kind::SelfResult:
-      return std::nullopt;
+      return ResultOf(owner_.result);
   }
   return std::nullopt;
 }

@@ -13,13 +13,14 @@
 
 namespace troupe {
 
-// A run as it was committed. Tasks and hooks in the order of their numbers; tasks that were never
-// touched are missing.
+// A run as it was committed. Tasks and hooks in the order of their numbers, agents by name; tasks
+// that were never touched are missing, and so are agents that never failed.
 struct Checkpoint {
   RunRecord run = {};
   std::string workflow_text = "";
   std::vector<TaskRecord> tasks = {};
   std::vector<HookRecord> hooks = {};
+  std::vector<AgentRecord> agents = {};
 };
 
 class CheckpointStore {

@@ -15,6 +15,7 @@ Status MemoryCheckpointStore::Commit(const Batch& batch) {
   for (const WorkflowTextRecord& text : batch.texts) runs_[text.run].text = text.text;
   for (const TaskRecord& task : batch.tasks) runs_[task.run].tasks[task.task.value] = task;
   for (const HookRecord& hook : batch.hooks) runs_[hook.run].hooks[hook.execution] = hook;
+  for (const AgentRecord& agent : batch.agents) runs_[agent.run].agents[agent.agent] = agent;
   for (const AttemptRecord& attempt : batch.attempts) {
     runs_[attempt.outcome.id.run].attempts[attempt.outcome.id] = attempt;
   }
@@ -37,6 +38,7 @@ Result<Checkpoint> MemoryCheckpointStore::Load(RunId id) const {
   checkpoint.workflow_text = it->second.text;
   for (const auto& [number, task] : it->second.tasks) checkpoint.tasks.push_back(task);
   for (const auto& [number, hook] : it->second.hooks) checkpoint.hooks.push_back(hook);
+  for (const auto& [name, agent] : it->second.agents) checkpoint.agents.push_back(agent);
   return checkpoint;
 }
 

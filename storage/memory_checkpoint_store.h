@@ -27,6 +27,7 @@ class MemoryCheckpointStore final : public CheckpointStore {
     std::map<std::uint32_t, TaskRecord> tasks = {};
     std::map<std::uint32_t, HookRecord> hooks = {};
     std::map<AttemptId, AttemptRecord> attempts = {};
+    std::map<std::string, AgentRecord> agents = {};
   };
   std::map<RunId, Run> runs_;
   RunId last_{};

@@ -39,7 +39,7 @@ auto Fields(S& s) {
                   s.run_dir, s.inputs_json, s.key, s.state, s.phase, s.round, s.aborting,
                   s.cancelling, s.created, s.started, s.ended, s.retries_used, s.failures,
                   s.first_failure, s.first_failure_stage, s.tasks, s.settled, s.slots,
-                  s.outputs_json);
+                  s.outputs_json, s.state_json, s.stages_done);
 }
 template <Is<WorkflowTextRecord> S>
 auto Fields(S& s) {
@@ -47,11 +47,11 @@ auto Fields(S& s) {
 }
 template <Is<TaskRecord> S>
 auto Fields(S& s) {
-  return std::tie(s.run.value, s.task.value, s.state, s.attempts, s.step, s.step_attempts,
+  return std::tie(s.run.value, s.task.value, s.state, s.attempts, s.step, s.attempts_by_step,
                   s.step_failures, s.losses, s.lost_attempts, s.rate_limits, s.rate_limit_waited,
                   s.unfit_workers, s.failed_workers, s.due, s.ready_since, s.worker,
                   s.first_started, s.attempt_started, s.ended, s.failure, s.message, s.dead_letter,
-                  s.fingerprint);
+                  s.fingerprint, s.joins, s.first_iteration, s.iterations, s.notice);
 }
 template <Is<AttemptRecord> S>
 auto Fields(S& s) {
@@ -62,6 +62,12 @@ auto Fields(S& s) {
   return std::tie(s.run.value, s.execution, s.list, s.index, s.stage, s.round, s.state, s.attempts,
                   s.losses, s.command, s.description, s.worker, s.ready_since, s.started, s.ended,
                   s.exit_code, s.message, s.output, s.error_output);
+}
+
+template <Is<AgentRecord> S>
+auto Fields(S& s) {
+  return std::tie(s.run.value, s.agent, s.shut_since, s.shut_until, s.rate_limits, s.failures,
+                  s.breaker_open, s.opens, s.probe_task, s.probe_attempt);
 }
 
 template <class T>
@@ -294,6 +300,7 @@ std::string EncodeRecord(const WorkflowTextRecord& record) { return EncodeAny(re
 std::string EncodeRecord(const TaskRecord& record) { return EncodeAny(record); }
 std::string EncodeRecord(const AttemptRecord& record) { return EncodeAny(record); }
 std::string EncodeRecord(const HookRecord& record) { return EncodeAny(record); }
+std::string EncodeRecord(const AgentRecord& record) { return EncodeAny(record); }
 
 Status DecodeRecord(std::string_view bytes, std::string_view what, RunRecord& record) {
   return DecodeAny(bytes, what, record);
@@ -308,6 +315,9 @@ Status DecodeRecord(std::string_view bytes, std::string_view what, AttemptRecord
   return DecodeAny(bytes, what, record);
 }
 Status DecodeRecord(std::string_view bytes, std::string_view what, HookRecord& record) {
+  return DecodeAny(bytes, what, record);
+}
+Status DecodeRecord(std::string_view bytes, std::string_view what, AgentRecord& record) {
   return DecodeAny(bytes, what, record);
 }
 

@@ -21,6 +21,7 @@ std::string EncodeRecord(const WorkflowTextRecord& record);
 std::string EncodeRecord(const TaskRecord& record);
 std::string EncodeRecord(const AttemptRecord& record);
 std::string EncodeRecord(const HookRecord& record);
+std::string EncodeRecord(const AgentRecord& record);
 
 // Corrupt: the checksum or a field does not fit. TooNew: another format version. `what` names the
 // record in the message: "task 3 of run 7".
@@ -29,6 +30,7 @@ Status DecodeRecord(std::string_view bytes, std::string_view what, WorkflowTextR
 Status DecodeRecord(std::string_view bytes, std::string_view what, TaskRecord& record);
 Status DecodeRecord(std::string_view bytes, std::string_view what, AttemptRecord& record);
 Status DecodeRecord(std::string_view bytes, std::string_view what, HookRecord& record);
+Status DecodeRecord(std::string_view bytes, std::string_view what, AgentRecord& record);
 
 // CRC-32C (Castagnoli, reflected, as in RFC 3720).
 std::uint32_t Crc32c(std::string_view bytes);

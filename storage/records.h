@@ -44,10 +44,15 @@ struct RunRecord {
   std::uint32_t failures = 0;      // Tasks and `fail` hooks that failed in this round.
   std::string first_failure = "";  // `task "fetch": agent_error: exit status 1`
   std::string first_failure_stage = "";
+  // What can run: tasks without subtasks; of a loop that has begun its iterations instead of it.
   std::uint32_t tasks = 0;
-  std::uint32_t settled = 0;              // For lists of runs; kept when the run pauses and ends.
+  std::uint32_t settled = 0;              // Of these; kept when the run pauses and ends.
   std::vector<std::uint32_t> slots = {};  // Plan index → TaskId; empty: the same number.
   std::string outputs_json = "";          // The run's declared outputs, when it succeeded.
+  std::string state_json = "";            // The state as a JSON object; "": still the inputs.
+  // In a round that a redrive opened: stages whose hooks began in a round before and that no task
+  // was put back into. They do not complete again.
+  std::vector<std::string> stages_done = {};
   bool operator==(const RunRecord&) const = default;
 };
 
@@ -77,14 +82,15 @@ struct TaskRecord {
   RunId run{};
   TaskId task{};
   TaskState state = TaskState::Pending;
-  std::uint32_t attempts = 0;       // Number of the latest attempt; never goes back.
-  std::uint32_t step = 0;           // On the ladder: 0 own runner, n the n-th fallback agent.
-  std::uint32_t step_attempts = 0;  // Attempts with the runner of this step, lost ones included.
+  std::uint32_t attempts = 0;  // Number of the latest attempt; never goes back.
+  std::uint32_t step = 0;      // On the ladder: 0 own runner, n the n-th fallback agent.
+  // In the whole run, by step; lost ones included.
+  std::vector<std::uint32_t> attempts_by_step = {};
   std::uint32_t step_failures = 0;  // Counted failures with the runner of this step.
   std::uint32_t losses = 0;         // worker_lost attempts.
   std::vector<std::uint32_t> lost_attempts =
       {};                         // Their numbers: an outcome of one comes too late.
-  std::uint32_t rate_limits = 0;  // In a row.
+  std::uint32_t rate_limits = 0;  // In a row, of its own work; agents have records of their own.
   Duration rate_limit_waited{};
   std::vector<std::string> unfit_workers =
       {};  // auth or spawn_failed there, with this step's runner.
@@ -100,6 +106,13 @@ struct TaskRecord {
   std::string message = "";
   bool dead_letter = false;
   std::uint64_t fingerprint = 0;  // Of the definition it was settled under.
+  // A parent or a loop whose items are known: it is the join of others and has no attempts of its
+  // own any more.
+  bool joins = false;
+  // Of such a loop: iteration i is task first_iteration + i. One without a record was not touched.
+  std::uint32_t first_iteration = 0;
+  std::uint32_t iterations = 0;
+  std::string notice = "";  // Its on_complete message.
   bool operator==(const TaskRecord&) const = default;
 };
 
@@ -139,6 +152,22 @@ struct HookRecord {
   bool operator==(const HookRecord&) const = default;
 };
 
+// What a run knows of an agent that has failed: whether it is shut, and how long.
+struct AgentRecord {
+  RunId run{};
+  std::string agent = "";
+  Instant shut_since{};                // The rate limit: from when
+  Instant shut_until{};                // until when.
+  std::uint32_t rate_limits = 0;       // In a row, without a success between.
+  std::vector<Instant> failures = {};  // That count for the breaker, within its window.
+  bool breaker_open = false;           // Or half open, when `opens` has passed.
+  Instant opens{};
+  // The one attempt that was let through half open; number 0: none.
+  std::uint32_t probe_task = 0;
+  std::uint32_t probe_attempt = 0;
+  bool operator==(const AgentRecord&) const = default;
+};
+
 // What one turn of the coordinator changed. Lands whole or not at all. Records of one kind stand
 // together because that is how the store is fast; a later record of the same key wins.
 struct Batch {
@@ -147,10 +176,11 @@ struct Batch {
   std::vector<TaskRecord> tasks = {};
   std::vector<AttemptRecord> attempts = {};
   std::vector<HookRecord> hooks = {};
+  std::vector<AgentRecord> agents = {};
   std::vector<RunId> deleted_runs = {};  // Everything of these runs; applied before the puts.
   bool empty() const {
     return runs.empty() && texts.empty() && tasks.empty() && attempts.empty() && hooks.empty() &&
-           deleted_runs.empty();
+           agents.empty() && deleted_runs.empty();
   }
 };
 

@@ -29,9 +29,9 @@ constexpr std::uintmax_t kFreeBytesMin = 4u << 20;
 constexpr const char* kFormatKey = "format";
 constexpr const char* kDeletedKey = "deleted";  // The highest number of a deleted run, big endian.
 
-enum Family : std::size_t { kMeta, kRuns, kTexts, kTasks, kAttempts, kHooks };
-constexpr std::array<const char*, 6> kFamilyNames = {"default", "runs",     "texts",
-                                                     "tasks",   "attempts", "hooks"};
+enum Family : std::size_t { kMeta, kRuns, kTexts, kTasks, kAttempts, kHooks, kAgents };
+constexpr std::array<const char*, 7> kFamilyNames = {"default",  "runs",  "texts", "tasks",
+                                                     "attempts", "hooks", "agents"};
 
 void PutBig(std::string& key, std::uint64_t number, unsigned bytes) {
   for (unsigned i = bytes; i-- > 0;) key.push_back(static_cast<char>(number >> (8 * i)));
@@ -249,7 +249,7 @@ Status RocksDbCheckpointStore::Commit(const Batch& batch) {
   for (RunId run : batch.deleted_runs) {
     const std::string begin = KeyOf(run);
     const std::string end = KeyOf(RunId{run.value + 1});
-    for (Family f : {kRuns, kTexts, kTasks, kAttempts, kHooks}) {
+    for (Family f : {kRuns, kTexts, kTasks, kAttempts, kHooks, kAgents}) {
       writes.DeleteRange(family(f), begin, end);
     }
   }
@@ -266,6 +266,9 @@ Status RocksDbCheckpointStore::Commit(const Batch& batch) {
   }
   for (const HookRecord& r : batch.hooks) {
     writes.Put(family(kHooks), KeyOf(r.run, r.execution), EncodeRecord(r));
+  }
+  for (const AgentRecord& r : batch.agents) {
+    writes.Put(family(kAgents), KeyOf(r.run) + r.agent, EncodeRecord(r));
   }
   rdb::WriteOptions options;
   options.sync = true;
@@ -311,7 +314,8 @@ Result<Checkpoint> RocksDbCheckpointStore::Load(RunId run) const {
   for (const Status& read :
        {state_->ReadAll(kTexts, prefix, "the workflow of " + name, texts),
         state_->ReadAll(kTasks, prefix, "a task of " + name, checkpoint.tasks),
-        state_->ReadAll(kHooks, prefix, "a hook of " + name, checkpoint.hooks)}) {
+        state_->ReadAll(kHooks, prefix, "a hook of " + name, checkpoint.hooks),
+        state_->ReadAll(kAgents, prefix, "an agent of " + name, checkpoint.agents)}) {
     if (!read) return read.error();
   }
   if (!texts.empty()) checkpoint.workflow_text = std::move(texts.front().text);

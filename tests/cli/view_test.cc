@@ -57,7 +57,6 @@ TEST(Text, CutsToColumnsNotBytes) {
 
 TEST(Live, ShowsWhatRunsWaitsAndIsDone) {
   LiveModel model;
-  model.Begin(7, 2, kStart);
   RunEvent started = EventOf(RunEvent::Kind::TaskStarted, "draft");
   started.agent = "writer";
   started.worker = "w2";
@@ -72,6 +71,7 @@ TEST(Live, ShowsWhatRunsWaitsAndIsDone) {
   retry.retry = 2;
   retry.retries = 3;
   model.On(retry);
+  model.Count(7, 3);
 
   EXPECT_THAT(
       model.Draw(kStart + seconds(6), 80, 24, false),
@@ -82,7 +82,6 @@ TEST(Live, ShowsWhatRunsWaitsAndIsDone) {
 
 TEST(Live, KeepsToTheSizeOfTheTerminal) {
   LiveModel model;
-  model.Begin(100, 0, kStart);
   for (int i = 0; i < 50; ++i) {
     model.On(
         EventOf(RunEvent::Kind::TaskStarted, "task " + std::string(200, 'x') + std::to_string(i)));

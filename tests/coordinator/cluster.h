@@ -52,6 +52,21 @@ class Cluster {
     StepCoordinator(submit);
   }
 
+  // A new round of the run, as `troupe retry` begins it.
+  Status Redrive(const std::vector<std::string>& tasks) {
+    Result<Reworked> redriven = troupe::Redrive(store_, Load(), tasks);
+    if (!redriven) return redriven.error();
+    CHECK(store_.Commit(redriven->save));
+    coordinator_->Restore(redriven->run, false, now_, effects_);
+    FinishTurn();
+    return {};
+  }
+  Status Discard(const std::vector<std::string>& tasks) {
+    const Result<Batch> batch = DiscardDeadLetters(Load(), tasks);
+    if (!batch) return batch.error();
+    return store_.Commit(*batch);
+  }
+
   // Lets time pass until the run has ended; false if it has not after `limit`.
   bool RunToEnd(Duration limit = std::chrono::hours(24)) {
     const Instant end = now_ + limit;
@@ -157,6 +172,12 @@ class Cluster {
     Instant wake_at{};
   };
 
+  Resumable Load() const {
+    Resumable saved{.checkpoint = State(), .plan = plan_, .outcomes = {}};
+    saved.outcomes = *LoadOutcomes(store_, saved.checkpoint, *plan_);
+    return saved;
+  }
+
   bool Chance(double p) { return p > 0 && random_.Draw() < p; }
 
   void MakeTrouble() {
@@ -173,14 +194,7 @@ class Cluster {
     coordinator_ = std::make_unique<Coordinator>(CoordinatorOptions{.seed = random_.Next()}, next);
     for (const RunRecord& run : runs) {
       if (IsFinal(run.state)) continue;
-      Resumable saved{.checkpoint = *store_.Load(run.id), .plan = plan_, .outcomes = {}};
-      for (const TaskRecord& task : saved.checkpoint.tasks) {
-        if (task.state != TaskState::Completed) continue;
-        for (AttemptRecord& attempt : *store_.Attempts(run.id, Subject::Task, task.task.value)) {
-          if (attempt.outcome.id.number == task.attempts) saved.outcomes.push_back(attempt);
-        }
-      }
-      coordinator_->Restore(saved, false, now_, effects_);
+      coordinator_->Restore(Load(), false, now_, effects_);
     }
     FinishTurn();
   }

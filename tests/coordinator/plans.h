@@ -45,6 +45,58 @@ class PlanMaker {
     return static_cast<std::uint32_t>(plan_.tasks.size() - 1);
   }
 
+  // A parent of earlier tasks, which wait for its gate; `needs` are its own.
+  std::uint32_t Parent(const std::string& id, const std::vector<std::uint32_t>& subtasks,
+                       const std::vector<std::uint32_t>& needs = {}) {
+    const auto index = static_cast<std::uint32_t>(plan_.tasks.size());
+    PlannedTask parent;
+    parent.id = id;
+    parent.kind = TaskKind::Parent;
+    parent.rules = std::make_shared<const RecoveryRules>();
+    parent.subtasks = subtasks;
+    parent.gate = static_cast<std::uint32_t>(plan_.gates.size());
+    struct Gate gate;
+    gate.parent = index;
+    for (std::uint32_t need : needs) gate.needs.push_back({Dependency::On::Task, need});
+    plan_.gates.push_back(std::move(gate));
+    for (std::uint32_t task : subtasks) {
+      parent.needs.push_back({Dependency::On::Task, task});
+      plan_.tasks[task].parent = index;
+      const Dependency enter{Dependency::On::Gate, parent.gate};
+      if (plan_.tasks[task].kind == TaskKind::Parent) {
+        plan_.gates[plan_.tasks[task].gate].needs.push_back(enter);
+      } else {
+        plan_.tasks[task].needs.push_back(enter);
+      }
+    }
+    plan_.tasks.push_back(std::move(parent));
+    return index;
+  }
+
+  // `task` has a condition; `asks` are the tasks whose end it waits for.
+  void Condition(std::uint32_t task, struct Condition condition,
+                 const std::vector<std::uint32_t>& asks = {}) {
+    PlannedTask& planned = plan_.tasks[task];
+    auto& needs =
+        planned.kind == TaskKind::Parent ? plan_.gates[planned.gate].needs : planned.needs;
+    planned.condition = std::make_shared<const struct Condition>(std::move(condition));
+    planned.asks = asks;
+    for (std::uint32_t ask : asks) needs.push_back({Dependency::On::Task, ask});
+    std::sort(needs.begin(), needs.end());
+    needs.erase(std::unique(needs.begin(), needs.end()), needs.end());
+  }
+
+  // `task` becomes a loop over the items, JSON texts.
+  void Loop(std::uint32_t task, std::vector<std::string> items, bool parallel = true,
+            std::uint32_t max_parallel = kNone) {
+    struct Loop loop;
+    loop.iterator = "x";
+    loop.items = std::move(items);
+    loop.parallel = parallel;
+    loop.max_parallel = max_parallel;
+    plan_.tasks[task].loop = std::make_shared<const struct Loop>(std::move(loop));
+  }
+
   // A stage of tasks that have no needs of their own; `after` are stages.
   std::uint32_t Stage(const std::string& name, const std::vector<std::uint32_t>& tasks,
                       const std::vector<std::uint32_t>& after = {}) {

@@ -22,6 +22,7 @@ TEST(RecordCodec, KeepsEveryField) {
   ExpectRoundTrip(SampleTask(7, 3));
   ExpectRoundTrip(SampleAttempt({RunId{7}, Subject::Hook, 3, 2}));
   ExpectRoundTrip(SampleHook(7, 1));
+  ExpectRoundTrip(SampleAgent(7, "writer"));
   ExpectRoundTrip(RunRecord{});
   ExpectRoundTrip(TaskRecord{});
 }

@@ -31,7 +31,9 @@ inline RunRecord SampleRun(std::uint64_t id) {
           .tasks = 6,
           .settled = 7,
           .slots = {3, 1, 2},
-          .outputs_json = "{}"};
+          .outputs_json = "{}",
+          .state_json = R"({"n":1})",
+          .stages_done = {"build"}};
 }
 
 inline TaskRecord SampleTask(std::uint64_t run, std::uint32_t task) {
@@ -40,7 +42,7 @@ inline TaskRecord SampleTask(std::uint64_t run, std::uint32_t task) {
           .state = TaskState::Waiting,
           .attempts = 9,
           .step = 1,
-          .step_attempts = 2,
+          .attempts_by_step = {2, 7},
           .step_failures = 3,
           .losses = 4,
           .lost_attempts = {5, 300},
@@ -57,7 +59,11 @@ inline TaskRecord SampleTask(std::uint64_t run, std::uint32_t task) {
           .failure = FailureClass::HookFailed,
           .message = std::string("bad \0 byte", 10),
           .dead_letter = true,
-          .fingerprint = 0xFFFF'FFFF'FFFF'FFFFull};
+          .fingerprint = 0xFFFF'FFFF'FFFF'FFFFull,
+          .joins = true,
+          .first_iteration = 70'000,
+          .iterations = 13,
+          .notice = "done"};
 }
 
 inline AttemptRecord SampleAttempt(const AttemptId& id) {
@@ -102,6 +108,19 @@ inline HookRecord SampleHook(std::uint64_t run, std::uint32_t execution) {
           .message = "m",
           .output = "o",
           .error_output = "e"};
+}
+
+inline AgentRecord SampleAgent(std::uint64_t run, const std::string& name) {
+  return {.run = RunId{run},
+          .agent = name,
+          .shut_since = At(1),
+          .shut_until = At(2),
+          .rate_limits = 3,
+          .failures = {At(4), At(5)},
+          .breaker_open = true,
+          .opens = At(6),
+          .probe_task = 7,
+          .probe_attempt = 8};
 }
 
 }  // namespace troupe

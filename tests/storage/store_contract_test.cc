@@ -58,6 +58,7 @@ TYPED_TEST(StoreContract, GivesBackWhatWasCommitted) {
   batch.texts = {{RunId{7}, "name: x"}};
   batch.tasks = {SampleTask(7, 0), SampleTask(7, 300)};
   batch.hooks = {SampleHook(7, 0), SampleHook(7, 1)};
+  batch.agents = {SampleAgent(7, "fast"), SampleAgent(7, "slow")};
   this->Commit(batch);
   this->kind.Reopen();
 
@@ -66,6 +67,7 @@ TYPED_TEST(StoreContract, GivesBackWhatWasCommitted) {
   EXPECT_EQ(loaded.workflow_text, "name: x");
   EXPECT_EQ(loaded.tasks, batch.tasks);
   EXPECT_EQ(loaded.hooks, batch.hooks);
+  EXPECT_EQ(loaded.agents, batch.agents);
 }
 
 TYPED_TEST(StoreContract, ALaterRecordWins) {
@@ -152,6 +154,7 @@ TYPED_TEST(StoreContract, DeletesARunAndNothingElse) {
     batch.texts.push_back({RunId{run}, "text"});
     batch.tasks.push_back(SampleTask(run, 0));
     batch.hooks.push_back(SampleHook(run, 0));
+    batch.agents.push_back(SampleAgent(run, "a"));
     batch.attempts.push_back(SampleAttempt({RunId{run}, Subject::Task, 0, 1}));
   }
   this->Commit(batch);
@@ -163,6 +166,7 @@ TYPED_TEST(StoreContract, DeletesARunAndNothingElse) {
   EXPECT_TRUE(this->kind.store().Attempts(RunId{2}, Subject::Task, 0)->empty());
   for (std::uint64_t run : {1u, 3u}) {
     EXPECT_EQ(this->Load(run).tasks.size(), 1u);
+    EXPECT_EQ(this->Load(run).agents.size(), 1u);
     EXPECT_EQ(this->kind.store().Attempts(RunId{run}, Subject::Task, 0)->size(), 1u);
   }
 }
