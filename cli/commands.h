@@ -29,8 +29,13 @@ struct RunOptions {
   bool dry_run = false;
   bool json = false;
   bool lenient = false;
+  // Only of a retry.
+  std::string run = "";                 // The run's number; "": the newest.
+  std::vector<std::string> tasks = {};  // Dead letters; empty: all.
 };
 int RunWorkflow(const RunOptions& options);
+// A new round of a run that has failed: `file` and what is about it play no part.
+int RetryRun(const RunOptions& options);
 
 // The hidden side of `run`: one of its worker processes.
 struct WorkerCommand {
@@ -57,5 +62,8 @@ int ShowLogs(const StateOptions& options);
 int ExplainWhy(const StateOptions& options);
 int ExportRun(const StateOptions& options);
 int DeleteRun(const StateOptions& options);
+// Of all runs, or of the one that is named.
+int ListDeadLetters(const StateOptions& options);
+int DiscardDeadLettersOf(const StateOptions& options, const std::vector<std::string>& tasks);
 
 }  // namespace troupe

@@ -20,13 +20,8 @@ void AddState(CLI::App* command, StateOptions& options, bool task) {
       ->capture_default_str();
 }
 
-void AddRun(CLI::App& app, RunOptions& options, std::function<int()>& action) {
-  CLI::App* run = app.add_subcommand("run", "run a workflow on this machine");
-  run->add_option("file", options.file, "the workflow file")->required();
-  run->add_option("--input", options.inputs, "NAME=VALUE of an input; may be repeated")
-      ->take_all()
-      ->allow_extra_args(false);
-  run->add_option("--workflow", options.workflow, "which of several workflows");
+// How a run is carried out here, for `run` and `retry`.
+void AddLocalFlags(CLI::App* run, RunOptions& options) {
   run->add_option("--workers", options.workers, "worker processes")
       ->check(CLI::Range(1, 1'000))
       ->capture_default_str();
@@ -38,6 +33,24 @@ void AddRun(CLI::App& app, RunOptions& options, std::function<int()>& action) {
                   "seconds that running attempts get to end after Ctrl-C")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  run->add_flag("--json", options.json, "one JSON object per event, on stdout");
+}
+
+void AddRetry(CLI::App* retry, RunOptions& options, std::function<int()>& action) {
+  retry->add_option("run", options.run, "number of the run (default: the newest)");
+  retry->add_option("task", options.tasks, "dead letters to run again (default: all of the run)");
+  AddLocalFlags(retry, options);
+  retry->callback([&] { action = [&] { return RetryRun(options); }; });
+}
+
+void AddRun(CLI::App& app, RunOptions& options, std::function<int()>& action) {
+  CLI::App* run = app.add_subcommand("run", "run a workflow on this machine");
+  run->add_option("file", options.file, "the workflow file")->required();
+  run->add_option("--input", options.inputs, "NAME=VALUE of an input; may be repeated")
+      ->take_all()
+      ->allow_extra_args(false);
+  run->add_option("--workflow", options.workflow, "which of several workflows");
+  AddLocalFlags(run, options);
   CLI::Option* resume = run->add_flag("--resume", options.resume,
                                       "go on with the newest unfinished run of this workflow");
   run->add_flag("--accept-changes", options.accept_changes,
@@ -47,7 +60,6 @@ void AddRun(CLI::App& app, RunOptions& options, std::function<int()>& action) {
       ->excludes(resume);
   run->add_flag("--dry-run", options.dry_run, "show what would run, and run nothing");
   run->add_flag("--lenient", options.lenient, "unknown keys are warnings");
-  run->add_flag("--json", options.json, "one JSON object per event, on stdout");
   run->callback([&] { action = [&] { return RunWorkflow(options); }; });
 }
 
@@ -113,6 +125,32 @@ void AddStateCommands(CLI::App& app, StateOptions& options, std::function<int()>
   remove->get_option("run")->required();
 }
 
+void AddDeadLetters(CLI::App& app, StateOptions& options, RunOptions& run,
+                    std::function<int()>& action) {
+  const auto about = [&](CLI::App* command) {
+    command->add_option("run", options.run, "number of a run (default: all)");
+    command->add_option("--state-dir", options.state_dir, "where the state is kept")
+        ->capture_default_str();
+  };
+  CLI::App* letters = app.add_subcommand("dead-letters", "tasks that were given up");
+  letters->require_subcommand(0, 1);
+  letters->add_flag("--json", options.json, "as JSON, with every attempt and its output");
+  letters->add_option("--state-dir", options.state_dir, "where the state is kept")
+      ->capture_default_str();
+  letters->callback([&] {
+    if (!action) action = [&] { return ListDeadLetters(options); };
+  });
+  CLI::App* list = letters->add_subcommand("list", "list them (default)");
+  about(list);
+  list->add_flag("--json", options.json, "as JSON, with every attempt and its output");
+  AddRetry(letters->add_subcommand("retry", "run them again, as `troupe retry`"), run, action);
+  CLI::App* discard = letters->add_subcommand("discard", "give them up for good");
+  about(discard);
+  discard->get_option("run")->required();
+  discard->add_option("task", run.tasks, "which (default: all of the run)");
+  discard->callback([&] { action = [&] { return DiscardDeadLettersOf(options, run.tasks); }; });
+}
+
 int Main(int argc, char** argv) {
   CLI::App app{kAbout, "troupe"};
   app.require_subcommand(1);
@@ -126,6 +164,8 @@ int Main(int argc, char** argv) {
   AddRun(app, run, action);
   AddWorkflowCommands(app, flags, action);
   AddStateCommands(app, state, action);
+  AddRetry(app.add_subcommand("retry", "run the dead letters of a run again"), run, action);
+  AddDeadLetters(app, state, run, action);
   AddWorker(app, worker, action);
   try {
     app.parse(argc, argv);

@@ -52,7 +52,9 @@ struct Request {
 class LocalRun {
  public:
   LocalRun(const RunOptions& options, Request request)
-      : options_(options), request_(std::move(request)) {}
+      : options_(options), request_(std::move(request)), file_(options.file) {}
+  // A new round of a run that is in the store.
+  explicit LocalRun(const RunOptions& options) : options_(options), retry_(true) {}
   ~LocalRun();
 
   int Execute();
@@ -62,6 +64,7 @@ class LocalRun {
   Status OpenState();
   Status ChooseRun();
   Status ResumeThis(const RunRecord& record);
+  Status RetryThis();
   Status Begin();
   Status Loop();
   void Interrupted();
@@ -71,6 +74,8 @@ class LocalRun {
 
   const RunOptions& options_;
   Request request_;
+  std::string file_;  // For hints.
+  bool retry_ = false;
   fs::path state_dir_;
   std::optional<StateLock> lock_;
   std::unique_ptr<RocksDbCheckpointStore> store_;
@@ -111,6 +116,7 @@ Status LocalRun::OpenState() {
 
 // Finds the unfinished run that --resume or --clean mean.
 Status LocalRun::ChooseRun() {
+  if (retry_) return RetryThis();
   std::vector<const RunRecord*> unfinished;
   for (const RunRecord& run : known_) {
     if (!IsFinal(run.state) && run.workflow_name == request_.plan->name) unfinished.push_back(&run);
@@ -175,6 +181,22 @@ Status LocalRun::ResumeThis(const RunRecord& record) {
   progress_->Note(fmt::format("the workflow has changed: {} settled tasks are kept, {} run again",
                               accepted->kept.size(), accepted->again.size()));
   resumed_ = std::move(accepted->run);
+  return {};
+}
+
+Status LocalRun::RetryThis() {
+  const Result<RunId> id =
+      ChooseRunOf({.state_dir = options_.state_dir, .run = options_.run}, known_);
+  if (!id) return id.error();
+  Result<Resumable> saved = LoadRun(*store_, *id);
+  if (!saved) return saved.error();
+  Result<Reworked> redriven = Redrive(*store_, *saved, options_.tasks);
+  if (!redriven) return redriven.error();
+  if (Status committed = store_->Commit(redriven->save); !committed) return committed;
+  run_ = *id;
+  file_ = saved->checkpoint.run.file;
+  request_.plan = saved->plan;
+  resumed_ = std::move(redriven->run);
   return {};
 }
 
@@ -300,7 +322,7 @@ int LocalRun::Report(const Status& status) {
     fmt::print(stderr, "troupe: {}\n", status.error().message);
     if (run_ != RunId{}) {
       fmt::print(stderr, "Nothing that was recorded is lost; go on with: troupe run {} --resume\n",
-                 options_.file);
+                 file_);
     }
     return kExitRunFailed;
   }
@@ -308,8 +330,7 @@ int LocalRun::Report(const Status& status) {
   Result<Checkpoint> checkpoint = store_->Load(run_);
   if (!checkpoint) return Refuse(checkpoint.error().message);
   if (!options_.json) {
-    fmt::print(stderr, "{}",
-               FormatSummary(*request_.plan, *checkpoint, options_.file, options_.state_dir));
+    fmt::print(stderr, "{}", FormatSummary(*request_.plan, *checkpoint, file_, options_.state_dir));
     if (!checkpoint->run.outputs_json.empty()) fmt::print("{}\n", checkpoint->run.outputs_json);
   }
   if (!finished_) return kExitInterrupted;
@@ -336,6 +357,8 @@ int LocalRun::Execute() {
 }
 
 }  // namespace
+
+int RetryRun(const RunOptions& options) { return LocalRun(options).Execute(); }
 
 int RunWorkflow(const RunOptions& options) {
   Request request;

@@ -24,26 +24,6 @@ std::string KnownRuns(const std::vector<RunRecord>& runs) {
                        : fmt::format("known are {} to {}", first, last);
 }
 
-Result<RunId> ChooseRun(const StateOptions& options, const std::vector<RunRecord>& runs) {
-  if (runs.empty()) {
-    return Error{ErrorCode::NotFound, fmt::format("there are no runs in {}", options.state_dir)};
-  }
-  if (options.run.empty()) return runs.back().id;
-  RunId id;
-  const char* end = options.run.data() + options.run.size();
-  const auto [rest, error] = std::from_chars(options.run.data(), end, id.value);
-  if (error != std::errc() || rest != end) {
-    return Error{ErrorCode::Invalid,
-                 fmt::format("\"{}\" is not the number of a run; `troupe runs{}` lists them",
-                             Escaped(options.run), StateDirFlag(options.state_dir))};
-  }
-  for (const RunRecord& run : runs) {
-    if (run.id == id) return id;
-  }
-  return Error{ErrorCode::NotFound, fmt::format("there is no run {} in {}; {}", id.value,
-                                                options.state_dir, KnownRuns(runs))};
-}
-
 // The run as its tasks are after a restart, in which nothing moves.
 std::unique_ptr<LiveRun> Restored(const Checkpoint& checkpoint, std::shared_ptr<const Plan> plan,
                                   const std::vector<AttemptRecord>& outcomes) {
@@ -62,6 +42,26 @@ bool IsNumber(const std::string& text) {
 }
 
 }  // namespace
+
+Result<RunId> ChooseRunOf(const StateOptions& options, const std::vector<RunRecord>& runs) {
+  if (runs.empty()) {
+    return Error{ErrorCode::NotFound, fmt::format("there are no runs in {}", options.state_dir)};
+  }
+  if (options.run.empty()) return runs.back().id;
+  RunId id;
+  const char* end = options.run.data() + options.run.size();
+  const auto [rest, error] = std::from_chars(options.run.data(), end, id.value);
+  if (error != std::errc() || rest != end) {
+    return Error{ErrorCode::Invalid,
+                 fmt::format("\"{}\" is not the number of a run; `troupe runs{}` lists them",
+                             Escaped(options.run), StateDirFlag(options.state_dir))};
+  }
+  for (const RunRecord& run : runs) {
+    if (run.id == id) return id;
+  }
+  return Error{ErrorCode::NotFound, fmt::format("there is no run {} in {}; {}", id.value,
+                                                options.state_dir, KnownRuns(runs))};
+}
 
 int Refuse(const std::string& message) {
   fmt::print(stderr, "troupe: {}\n", message);
@@ -118,7 +118,7 @@ Result<StoredRun> OpenRun(const StateOptions& options) {
   stored.store = *std::move(store);
   const Result<std::vector<RunRecord>> runs = stored.store->Runs();
   if (!runs) return runs.error();
-  const Result<RunId> id = ChooseRun(options, *runs);
+  const Result<RunId> id = ChooseRunOf(options, *runs);
   if (!id) return id.error();
   Result<Resumable> saved = LoadRun(*stored.store, *id);
   if (!saved) return saved.error();

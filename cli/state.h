@@ -33,6 +33,9 @@ struct StoredRun {
 // The run that the options name, or the newest.
 Result<StoredRun> OpenRun(const StateOptions& options);
 
+// The run that the options name, or the newest, of these.
+Result<RunId> ChooseRunOf(const StateOptions& options, const std::vector<RunRecord>& runs);
+
 // For commands that take RUN and TASK: a single word that is no number is a task of the newest run.
 StateOptions WithTask(StateOptions options);
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "coordinator/recovery_policy.h"
+
 namespace troupe {
 namespace {
 
@@ -192,10 +194,43 @@ std::string Attempts(std::uint32_t count) {
   return fmt::format("{} attempt{}", count, count == 1 ? "" : "s");
 }
 
-// "was given up after 3 attempts, the last with timeout: …"
-std::string GivenUp(const TaskRecord& r) {
-  if (r.attempts == 0) return fmt::format("was given up without an attempt: {}", CauseOf(r));
-  return fmt::format("was given up after {}, the last with {}", Attempts(r.attempts), CauseOf(r));
+// Why nothing more was tried.
+std::string NothingLeft(const LiveRun& run, std::uint32_t task) {
+  const TaskRecord& r = run.Record(task);
+  const RecoveryRules& rules = *run.Planned(task).rules;
+  const Plan& plan = run.plan();
+  if (!r.failure) return "";
+  const std::string_view name = Name(*r.failure);
+  if (r.failure == FailureClass::WorkerLost) {
+    return fmt::format("the limit of {} lost workers is reached", plan.worker_losses_max);
+  }
+  std::string why;
+  if (r.failure == FailureClass::RateLimited) {
+    why = fmt::format("its waits for rate limits would pass {:.0f} s",
+                      ToSeconds(plan.rate_limit_wait_max));
+  } else if (!IsRetried(rules, *r.failure)) {
+    why = fmt::format("{} is not retried", name);
+  } else {
+    const std::uint32_t retries = r.step == 0 ? rules.retry : rules.fallback_retry;
+    if (r.step_failures <= retries) {
+      why = fmt::format("the run's retry_budget of {} is used up", plan.retry_budget);
+    } else if (retries == 0) {
+      why = "it has no retries";
+    } else {
+      why = fmt::format("its {} {} used up", retries, retries == 1 ? "retry is" : "retries are");
+    }
+  }
+  if (!rules.fallback_agents.empty()) why += ", and no fallback agent is left";
+  return why;
+}
+
+// "was given up after 3 attempts, the last with timeout: …; its 2 retries are used up"
+std::string GivenUp(const LiveRun& run, std::uint32_t task) {
+  const TaskRecord& r = run.Record(task);
+  const std::string after = r.attempts == 0
+                                ? "without an attempt: "
+                                : fmt::format("after {}, the last with ", Attempts(r.attempts));
+  return fmt::format("was given up {}{}; {}", after, CauseOf(r), NothingLeft(run, task));
 }
 
 std::string Completed(const LiveRun& run, std::uint32_t task) {
@@ -205,10 +240,11 @@ std::string Completed(const LiveRun& run, std::uint32_t task) {
   return fmt::format("completed: all its {} iterations did", r.iterations);
 }
 
-std::string Failed(const TaskRecord& r) {
+std::string Failed(const LiveRun& run, std::uint32_t task) {
+  const TaskRecord& r = run.Record(task);
   if (r.joins) return "failed: " + CauseOf(r);
   const std::string end = r.dead_letter ? "" : "; the dead letter was discarded";
-  return "failed: it " + GivenUp(r) + end;
+  return "failed: it " + GivenUp(run, task) + end;
 }
 
 }  // namespace
@@ -232,9 +268,9 @@ std::string Explain(const LiveRun& run, std::uint32_t task, bool live, Instant n
     case TaskState::Completed:
       return say(Completed(run, task));
     case TaskState::Skipped:
-      return say("was skipped: " + (r.failure ? "it " + GivenUp(r) : r.message));
+      return say("was skipped: " + (r.failure ? "it " + GivenUp(run, task) : r.message));
     case TaskState::Failed:
-      return say(Failed(r));
+      return say(Failed(run, task));
     case TaskState::Blocked:
       return say(Blocked(run, task));
     case TaskState::Cancelled:

@@ -15,12 +15,6 @@ bool Has(std::uint32_t set, FailureClass c) {
   return (set >> static_cast<std::uint32_t>(c) & 1u) != 0;
 }
 
-bool IsRetried(const RecoveryRules& rules, FailureClass c) {
-  const bool listed =
-      rules.retry_on ? Has(*rules.retry_on, c) : Traits(c).by_default == DefaultStep::Retry;
-  return listed && !Has(rules.no_retry_on, c);
-}
-
 // Rule 7.
 Recovery NextOrGiveUp(const RecoveryRules& rules, const Standing& standing) {
   if (standing.step < rules.fallback_agents.size()) return NextAgent{};
@@ -36,6 +30,12 @@ Duration RateLimitWait(const Standing& standing) {
 }
 
 }  // namespace
+
+bool IsRetried(const RecoveryRules& rules, FailureClass c) {
+  const bool listed =
+      rules.retry_on ? Has(*rules.retry_on, c) : Traits(c).by_default == DefaultStep::Retry;
+  return listed && !Has(rules.no_retry_on, c);
+}
 
 bool Counts(const RecoveryRules& rules, FailureClass failure) {
   if (failure == FailureClass::SpawnFailed) return IsRetried(rules, failure);

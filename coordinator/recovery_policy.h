@@ -57,6 +57,9 @@ using Recovery = std::variant<Retry, Again, WaitForAgent, NextAgent, GiveUp>;
 Recovery DecideRecovery(const RecoveryRules& rules, const RunBudget& budget,
                         const Standing& standing, double draw);
 
+// Is it retried while retries are left, under these rules?
+bool IsRetried(const RecoveryRules& rules, FailureClass failure);
+
 // Does this failure use up one of the runner's attempts, under these rules?
 bool Counts(const RecoveryRules& rules, FailureClass failure);
 
