@@ -14,9 +14,25 @@ void Renumber(const std::vector<std::uint32_t>& index, EnvTemplates& env) {
   for (auto& [name, text] : env) RenumberTasks(index, text);
 }
 
+// A task that does not run is neither pending nor running, and nothing else is asked of such ones.
+void Renumber(const std::vector<std::uint32_t>& index, Condition& condition) {
+  if (condition.op == Condition::Op::TaskStatus) {
+    condition.task = index[condition.task];
+    if (condition.task == kNone) condition.op = Condition::Op::Never;
+  }
+  for (Condition& part : condition.parts) Renumber(index, part);
+}
+
 void Renumber(const std::vector<std::uint32_t>& index, PlannedTask& task) {
   RenumberTasks(index, task.description);
   RenumberTasks(index, task.output);
+  RenumberTasks(index, task.notify);
+  for (StateWrite& write : task.set) RenumberTasks(index, write.value);
+  if (task.loop != nullptr && !task.loop->path.empty()) {
+    Loop loop = *task.loop;
+    RenumberTasks(index, loop.path);
+    task.loop = std::make_shared<const Loop>(std::move(loop));
+  }
   for (auto& [name, text] : task.inputs) RenumberTasks(index, text);
   if (task.work == nullptr) return;
   OwnWork work = *task.work;
@@ -26,6 +42,14 @@ void Renumber(const std::vector<std::uint32_t>& index, PlannedTask& task) {
   if (work.working_dir) RenumberTasks(index, *work.working_dir);
   Renumber(index, work.env);
   task.work = std::make_shared<const OwnWork>(std::move(work));
+}
+
+bool UsesItself(const Template& text) {
+  return std::any_of(text.begin(), text.end(), [](const auto& piece) {
+    const auto* ref = std::get_if<Ref>(&piece);
+    return ref != nullptr &&
+           (ref->kind == Ref::Kind::SelfOutput || ref->kind == Ref::Kind::SelfResult);
+  });
 }
 
 // Rules that are equal are stored once.
@@ -64,7 +88,10 @@ class Builder {
   void AddHooks(const HooksDoc& hooks);
   void AddOutputs();
   void MarkReferenced();
+  void SortTasks();
+  void AddParts(std::uint32_t index, PlannedTask& task) const;
   std::vector<Dependency> Needs(std::uint32_t node) const;
+  void MarkReferenced(std::uint32_t task);
 
   const Document& document_;
   const Order& order_;
@@ -73,6 +100,7 @@ class Builder {
   std::shared_ptr<Plan> plan_;
   std::vector<std::uint32_t> tasks_;       // What runs, in the file's order.
   std::vector<std::uint32_t> plan_index_;  // Of each task of the document.
+  std::vector<std::uint32_t> gate_index_;  // Of each gate of the order.
 };
 
 std::shared_ptr<const Plan> Builder::Build() {
@@ -89,14 +117,7 @@ std::shared_ptr<const Plan> Builder::Build() {
     if (!agent.breaker) agent.breaker = document_.breaker;
   }
   plan_->settings = document_.settings;
-  for (std::uint32_t i = 0; i < order_.tasks(); ++i) {
-    if (order_.Runs(i)) tasks_.push_back(i);
-  }
-  std::stable_sort(tasks_.begin(), tasks_.end(), [&](std::uint32_t a, std::uint32_t b) {
-    return document_.tasks[a].at < document_.tasks[b].at;
-  });
-  plan_index_.assign(order_.tasks(), kNone);
-  for (std::uint32_t i = 0; i < tasks_.size(); ++i) plan_index_[tasks_[i]] = i;
+  SortTasks();
   AddTasks();
   AddGatesAndStages();
   AddHooks(texts_.root_hooks);
@@ -109,13 +130,36 @@ std::shared_ptr<const Plan> Builder::Build() {
   return plan_;
 }
 
+// Numbers what runs: top-level tasks as in the file, each with its subtasks behind it.
+void Builder::SortTasks() {
+  std::vector<std::uint32_t> tops;
+  for (std::uint32_t i = 0; i < order_.tasks(); i = document_.tasks[i].end) tops.push_back(i);
+  std::stable_sort(tops.begin(), tops.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return document_.tasks[a].place < document_.tasks[b].place;
+  });
+  plan_index_.assign(order_.tasks(), kNone);
+  for (std::uint32_t top : tops) {
+    for (std::uint32_t i = top; i < document_.tasks[top].end; ++i) {
+      if (!order_.Runs(i)) continue;
+      plan_index_[i] = static_cast<std::uint32_t>(tasks_.size());
+      tasks_.push_back(i);
+    }
+  }
+  std::uint32_t gates = 0;
+  for (std::uint32_t i = 0; i < order_.gates(); ++i) {
+    gate_index_.push_back(order_.GateRuns(i) ? gates++ : kNone);
+  }
+}
+
 std::vector<Dependency> Builder::Needs(std::uint32_t node) const {
   std::vector<Dependency> needs;
   for (const Order::Edge& edge : order_.Needs(node)) {
     if (edge.needs < order_.tasks()) {
+      // A parent may run with only some of its subtasks.
+      if (plan_index_[edge.needs] == kNone) continue;
       needs.push_back({Dependency::On::Task, plan_index_[edge.needs]});
     } else {
-      needs.push_back({Dependency::On::Gate, edge.needs - order_.tasks()});
+      needs.push_back({Dependency::On::Gate, gate_index_[edge.needs - order_.tasks()]});
     }
   }
   std::sort(needs.begin(), needs.end());
@@ -128,30 +172,55 @@ void Builder::AddTasks() {
   std::vector<std::uint64_t> agents;
   for (const Agent& agent : plan_->agents) agents.push_back(Fingerprint(agent));
   plan_->tasks.reserve(tasks_.size());
+  std::vector<std::string_view> ids;
+  for (const TaskDoc& doc : document_.tasks) ids.push_back(doc.id);
   for (std::uint32_t index : tasks_) {
     const TaskDoc& doc = document_.tasks[index];
     PlannedTask task = std::move(texts_.tasks[index]);
-    const OnErrorDoc* agent =
-        doc.agent_index == kNone ? nullptr : &document_.agents[doc.agent_index].on_error;
-    task.rules = rules.Share(MergeRules(doc.on_error.get(), agent, document_.on_error));
-    task.fingerprint = Fingerprint(task, agents);
+    task.rules = rules.Share(MergeRules(OnErrorOf(doc, document_), doc.asked_for_failed));
+    std::shared_ptr<Condition> condition;
+    if (doc.condition) condition = std::make_shared<Condition>(doc.condition->condition);
+    task.condition = condition;
+    task.fingerprint = Fingerprint(task, agents, ids);
     Renumber(plan_index_, task);
+    if (condition != nullptr) Renumber(plan_index_, *condition);
+    AddParts(index, task);
     task.needs = Needs(index);
     task.stage = order_.StageOf(index);
     plan_->tasks.push_back(std::move(task));
   }
 }
 
+// What ties a task to its parent, its subtasks and those its condition asks about.
+void Builder::AddParts(std::uint32_t index, PlannedTask& task) const {
+  const TaskDoc& doc = document_.tasks[index];
+  if (doc.parent != kNone) task.parent = plan_index_[doc.parent];
+  if (task.kind == TaskKind::Parent) {
+    task.gate = gate_index_[order_.StartOf(index) - order_.tasks()];
+    for (std::uint32_t child = index + 1; child < doc.end; child = document_.tasks[child].end) {
+      if (plan_index_[child] != kNone) task.subtasks.push_back(plan_index_[child]);
+    }
+  }
+  if (!doc.condition) return;
+  for (const Ask& ask : doc.condition->asks) task.asks.push_back(plan_index_[ask.task]);
+  std::sort(task.asks.begin(), task.asks.end());
+  task.asks.erase(std::unique(task.asks.begin(), task.asks.end()), task.asks.end());
+}
+
 void Builder::AddGatesAndStages() {
   for (std::uint32_t i = 0; i < order_.gates(); ++i) {
-    plan_->gates.push_back({.needs = Needs(order_.tasks() + i), .stage = order_.GateStage(i)});
+    if (gate_index_[i] == kNone) continue;
+    const std::uint32_t parent = order_.GateParent(i);
+    plan_->gates.push_back({.needs = Needs(order_.tasks() + i),
+                            .stage = order_.GateStage(i),
+                            .parent = parent == kNone ? kNone : plan_index_[parent]});
   }
   if (workflow_ == kNone) return;
   const std::vector<StageDoc>& stages = document_.workflows[workflow_].stages;
   for (std::uint32_t i = 0; i < stages.size(); ++i) {
     Stage stage{.name = std::string(stages[i].name.name),
                 .after = stages[i].after,
-                .gate = order_.StageGate(i)};
+                .gate = gate_index_[order_.StageGate(i)]};
     for (const StageEntry& entry : stages[i].tasks) {
       stage.tasks.push_back(plan_index_[entry.index]);
     }
@@ -168,11 +237,23 @@ void Builder::AddHooks(const HooksDoc& hooks) {
 // Outputs of tasks that do not run under this workflow are left out.
 void Builder::AddOutputs() {
   for (const OutputDoc& output : document_.outputs) {
-    const std::uint32_t task = plan_index_[document_.task_index.at(output.task.name)];
-    if (task == kNone) continue;
-    plan_->tasks[task].referenced = true;
-    plan_->outputs.push_back({.name = std::string(output.name), .task = task});
+    OutputDeclaration declared{.name = std::string(output.name)};
+    if (output.index == kNone) {
+      declared.state_key = output.state_key;
+    } else {
+      declared.task = plan_index_[output.index];
+      if (declared.task == kNone) continue;
+      MarkReferenced(declared.task);
+    }
+    plan_->outputs.push_back(std::move(declared));
   }
+}
+
+// The output of a parent is made of those of its subtasks.
+void Builder::MarkReferenced(std::uint32_t task) {
+  if (plan_->tasks[task].referenced) return;
+  plan_->tasks[task].referenced = true;
+  for (std::uint32_t subtask : plan_->tasks[task].subtasks) MarkReferenced(subtask);
 }
 
 void Builder::MarkReferenced() {
@@ -181,14 +262,21 @@ void Builder::MarkReferenced() {
       const auto* ref = std::get_if<Ref>(&piece);
       if (ref == nullptr) continue;
       if (ref->kind == Ref::Kind::TaskOutput || ref->kind == Ref::Kind::TaskResult) {
-        plan_->tasks[ref->task].referenced = true;
+        MarkReferenced(ref->task);
       }
     }
   };
-  for (const PlannedTask& task : plan_->tasks) {
+  for (std::uint32_t i = 0; i < plan_->tasks.size(); ++i) {
+    const PlannedTask& task = plan_->tasks[i];
     mark(task.description);
     mark(task.output);
+    mark(task.notify);
+    for (const StateWrite& write : task.set) mark(write.value);
     for (const auto& [name, text] : task.inputs) mark(text);
+    // A parent or a loop has its own output only from what is kept of its parts.
+    const bool parts = task.kind == TaskKind::Parent || task.loop != nullptr;
+    if (parts && UsesItself(task.notify)) MarkReferenced(i);
+    if (task.loop != nullptr) mark(task.loop->path);
     if (task.work == nullptr) continue;
     for (const Template& word : task.work->argv) mark(word);
     mark(task.work->script_content);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "workflow/document.h"
@@ -28,8 +29,10 @@ CompiledTexts CompileTexts(Reader& reader, const Document& document, References&
 std::shared_ptr<const Plan> BuildPlan(const Document& document, const Order& order,
                                       std::uint32_t workflow, CompiledTexts texts);
 
-// Of all that defines what the task does, the agents that may do it included.
-std::uint64_t Fingerprint(const PlannedTask& task, const std::vector<std::uint64_t>& agents);
+// Of all that defines what the task does, the agents that may do it included. `ids`: of the tasks
+// that its condition asks about, by their number there.
+std::uint64_t Fingerprint(const PlannedTask& task, const std::vector<std::uint64_t>& agents,
+                          const std::vector<std::string_view>& ids);
 std::uint64_t Fingerprint(const Agent& agent);
 
 }  // namespace troupe

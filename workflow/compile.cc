@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "workflow/build_plan.h"
@@ -57,15 +58,19 @@ Compiled Compiler::Compile() {
     compiled.problems = problems_.TakeSorted(source_);
     return compiled;
   }
-  Reader reader(tree, problems_, options_.lenient);
+  Reader reader(source_, tree, problems_, options_.lenient);
   Document document = ReadDocument(reader);
   ResolveNames(reader, document);
-  compiled.tasks = document.tasks.size();
+  compiled.tasks = static_cast<std::size_t>(
+      std::count_if(document.tasks.begin(), document.tasks.end(),
+                    [](const TaskDoc& task) { return task.kind != TaskKind::Parent; }));
   compiled.agents = document.agents.size();
-  if (document.tasks.size() > kTasksMax) {
-    problems_.Error(kNoPlace, "too-large",
-                    fmt::format("the workflow has {} tasks; the limit is {}", document.tasks.size(),
-                                kTasksMax));
+  if (document.unsupported_at != kNoPlace) {
+    const Place place = source_.At(document.unsupported_at);
+    compiled.unsupported_work =
+        Problem{place.line, place.column, false, "unsupported", document.unsupported};
+  }
+  if (document.too_large) {
     compiled.problems = problems_.TakeSorted(source_);
     return compiled;
   }
@@ -74,7 +79,7 @@ Compiled Compiler::Compile() {
   CheckStageCycles(document, source_, problems_);
   const std::uint32_t chosen = ChooseWorkflow(document, options_.workflow, problems_);
   const Order order(document, chosen);
-  compiled.edges = order.CountEdges();
+  compiled.edges = CountEdges(document, chosen);
   std::vector<bool> checked(document.tasks.size(), false);
   if (CheckCycles(order, document, chosen, source_, problems_)) {
     CheckUpstream(order, document, references.uses(), checked, problems_);

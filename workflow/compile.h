@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,8 +32,13 @@ struct CompileOptions {
 struct Compiled {
   std::shared_ptr<const Plan> plan = {};  // Null if there is an error among the problems.
   std::vector<Problem> problems = {};     // Sorted by line and column.
+  // Set if the file has work that troupe cannot do, a task of the kind `uses`, `embed`,
+  // `uses_workflow` or `mcp_tool`: the first of them, as an error. `validate` only warns of it,
+  // which stands in `problems`; a run that is not lenient is refused with it.
+  std::optional<Problem> unsupported_work = {};
   // For `validate`, also when there are errors, as far as known.
-  std::size_t tasks = 0;  // What can run: of the whole file.
+  std::size_t tasks = 0;  // What can run, of the whole file: subtasks, not their parents; a loop is
+                          // one.
   std::size_t edges = 0;  // Distinct direct dependencies between them.
   std::size_t agents = 0;
 };

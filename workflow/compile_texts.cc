@@ -23,6 +23,7 @@ class TextCompiler {
   PlannedTask CompileTask(std::uint32_t index);
   OwnWork CompileWork(const WorkDoc& doc, const Scope& scope);
   HooksDoc CompileHooks(const HooksDoc& hooks);
+  std::shared_ptr<const Loop> CompileLoop(const LoopDoc& doc, const Scope& scope);
   std::optional<Template> WorkingDirectory(NodeId own, const Scope& scope);
 
   Reader& reader_;
@@ -42,6 +43,14 @@ std::string JsonOf(const std::vector<std::pair<std::string, Template>>& inputs) 
     json += JsonString(name) + ":" + std::get<std::string>(text[0]);
   }
   return json + "}";
+}
+
+bool VariesByIteration(const Template& text) {
+  return std::any_of(text.begin(), text.end(), [](const auto& piece) {
+    const auto* ref = std::get_if<Ref>(&piece);
+    return ref != nullptr &&
+           (ref->kind == Ref::Kind::LoopIndex || ref->kind == Ref::Kind::LoopItem);
+  });
 }
 
 CompiledTexts TextCompiler::Compile() {
@@ -131,14 +140,43 @@ PlannedTask TextCompiler::CompileTask(std::uint32_t index) {
   if (doc.work) task.work = std::make_shared<const OwnWork>(CompileWork(*doc.work, scope));
   task.priority = doc.priority;
   task.output = references_.CompileOptional(doc.output, scope);
+  if (doc.loop && doc.output != kNoNode && !VariesByIteration(task.output)) {
+    reader_.problems.Error(
+        reader_.tree.At(doc.output), "loop-output",
+        fmt::format("all iterations would write {}; put ${{loop.index}} into the path",
+                    Quote(reader_.tree.Text(doc.output))));
+  }
   task.settings = doc.settings;
   bool holds_references = false;
   task.inputs = references_.CompileInputs(index, holds_references);
+  // What belongs to the loop as a whole knows nothing of its iterations.
+  const bool inputs_vary =
+      std::any_of(task.inputs.begin(), task.inputs.end(),
+                  [](const auto& input) { return VariesByIteration(input.second); });
   if (!holds_references && !task.inputs.empty()) {
     task.inputs_json = JsonOf(task.inputs);
     task.inputs.clear();
   }
+  const Scope whole{.task = index, .inputs_vary = inputs_vary, .iteration = false};
+  if (doc.loop) task.loop = CompileLoop(*doc.loop, whole);
+  Scope ended = whole;
+  ended.ended = true;
+  task.notify = references_.CompileOptional(doc.notify, ended);
+  ended = scope;
+  ended.ended = true;
+  task.set = references_.CompileSet(doc.set, ended);
   return task;
+}
+
+std::shared_ptr<const Loop> TextCompiler::CompileLoop(const LoopDoc& doc, const Scope& scope) {
+  Loop loop = doc.loop;
+  loop.path = references_.CompileOptional(doc.path, scope);
+  if (doc.items != kNoNode) {
+    for (const Field& item : reader_.List({"items", doc.items})) {
+      loop.items.push_back(ToJson(reader_, item.node));
+    }
+  }
+  return std::make_shared<const Loop>(std::move(loop));
 }
 
 OwnWork TextCompiler::CompileWork(const WorkDoc& doc, const Scope& scope) {

@@ -103,9 +103,9 @@ std::vector<Step> ShortestCycle(const Components& components, std::uint32_t star
 // One `-> "b" (depends_on, line 9)` of a cycle.
 struct Hop {
   std::string_view name = "";
-  std::string_view stage = "";
-  bool of_stage = false;
+  std::string origin = "depends_on";
   std::uint32_t at = kNoPlace;
+  bool chosen = true;  // Someone wrote it there as an order.
 };
 
 std::string ShowCycle(std::string_view kind, std::string_view first, const std::vector<Hop>& hops,
@@ -117,12 +117,42 @@ std::string ShowCycle(std::string_view kind, std::string_view first, const std::
     if (i + 1 == hops.size() && shown < hops.size()) {
       text += fmt::format(" -> ({} more)", hops.size() - shown - 1);
     }
-    const std::string origin =
-        hops[i].of_stage ? fmt::format("stage {}", Quote(hops[i].stage)) : "depends_on";
-    text += fmt::format(" -> {}{} ({}, line {})", kind, Quote(hops[i].name), origin,
+    text += fmt::format(" -> {}{} ({}, line {})", kind, Quote(hops[i].name), hops[i].origin,
                         source.LineAt(hops[i].at));
   }
   return text;
+}
+
+// The first place that may be changed to end the cycle.
+std::uint32_t PlaceOf(const std::vector<Hop>& hops) {
+  for (const Hop& hop : hops) {
+    if (hop.chosen) return hop.at;
+  }
+  return hops[0].at;
+}
+
+// Where an edge comes from: `stage "x"`, `depends_on of "p"`.
+std::string OriginOf(const Order::Edge& edge, const Order& order, const Document& document,
+                     std::uint32_t workflow) {
+  std::string origin = "depends_on";
+  switch (edge.cause) {
+    case Order::Cause::DependsOn:
+      break;
+    case Order::Cause::Condition:
+      origin = "condition";
+      break;
+    case Order::Cause::Stage:
+      return fmt::format("stage {}",
+                         Quote(document.workflows[workflow].stages[edge.stage].name.name));
+    case Order::Cause::Subtask:
+    case Order::Cause::Parent:
+      return "subtasks";
+  }
+  if (edge.node >= order.tasks()) {
+    const std::uint32_t parent = order.GateParent(edge.node - order.tasks());
+    origin += fmt::format(" of {}", Quote(document.tasks[parent].id));
+  }
+  return origin;
 }
 
 }  // namespace
@@ -165,21 +195,24 @@ bool CheckCycles(const Order& order, const Document& document, std::uint32_t wor
     }
     fine = false;
     std::vector<Hop> hops;
-    bool in_gate = false;
+    bool in_gate = false;  // Within a hop that goes through gates,
+    bool told = false;  // and it is known where it is written: by its first edge that is written.
     for (const Step& step : ShortestCycle(components, start, came_from, needs)) {
       const Order::Edge& edge = order.Needs(step.node)[step.edge];
-      // Where a hop through gates is written is told by its first edge.
       if (!in_gate) {
-        Hop hop{.of_stage = edge.stage != kNone, .at = edge.at};
-        if (hop.of_stage) {
-          hop.stage = document.workflows[workflow].stages[edge.stage].name.name;
-        }
-        hops.push_back(hop);
+        hops.emplace_back();
+        told = false;
+      }
+      if (!told) {
+        hops.back().origin = OriginOf(edge, order, document, workflow);
+        hops.back().at = edge.at;
+        hops.back().chosen = edge.cause != Order::Cause::Subtask;
+        told = edge.cause != Order::Cause::Parent;
       }
       in_gate = edge.needs >= order.tasks();
       if (!in_gate) hops.back().name = document.tasks[edge.needs].id;
     }
-    problems.Error(hops[0].at, "cycle", ShowCycle("", document.tasks[start].id, hops, source));
+    problems.Error(PlaceOf(hops), "cycle", ShowCycle("", document.tasks[start].id, hops, source));
   }
   return fine;
 }

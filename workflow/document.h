@@ -5,12 +5,12 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -75,13 +75,36 @@ struct WorkDoc {
   bool capture_stderr = false;
 };
 
+// A task's `loop`.
+struct LoopDoc {
+  Loop loop = {};  // Without what stands in the tree:
+  NodeId items = kNoNode;
+  NodeId path = kNoNode;
+};
+
+// A task whose end a condition waits for.
+struct Ask {
+  std::uint32_t task = kNone;
+  std::uint32_t at = kNoPlace;
+};
+struct ConditionDoc {
+  Condition condition = {};  // Its tasks are numbered as in the document.
+  std::vector<Ask> asks = {};
+};
+
 struct TaskDoc {
-  std::string_view id = "";
+  std::string_view id = "";     // Full id.
+  std::string_view name = "";   // What it is called among its siblings.
   std::uint32_t at = kNoPlace;  // Its key.
+  std::uint32_t place = 0;      // Of top-level tasks: orders them as the file does.
   NodeId node = kNoNode;
+  std::uint32_t parent = kNone;       // Its descendants stand right behind it,
+  std::uint32_t end = 0;              // up to this one.
   std::optional<TaskKind> kind = {};  // Nothing: none, several, or one that is refused.
   NodeId description = kNoNode;
-  Named agent = {};
+  Named agent = {};         // Its own or a parent's.
+  bool has_agent = false;   // There is one, though it may not be a name.
+  bool owns_agent = false;  // It is its own.
   std::uint32_t agent_index = kNone;
   std::unique_ptr<WorkDoc> work = {};
   std::unique_ptr<OnErrorDoc> on_error = {};
@@ -92,10 +115,16 @@ struct TaskDoc {
   std::uint32_t priority = 0;
   NodeId inputs = kNoNode;
   NodeId output = kNoNode;
-  Settings settings = {};
+  NodeId set = kNoNode;
+  NodeId notify = kNoNode;
+  NodeId condition_node = kNoNode;
+  std::unique_ptr<ConditionDoc> condition = {};  // Made when names are resolved.
+  std::unique_ptr<LoopDoc> loop = {};
+  bool asked_for_failed = false;  // By a condition, or a parent is.
+  Settings settings = {};         // Its own and its parents'.
   std::uint32_t timeout_at = kNoPlace;
-  bool refused_loop = false;      // Has keys that are not supported yet, so that some of its
-  bool refused_subtasks = false;  // references and names cannot be judged.
+  bool refused_loop = false;      // Has keys that are refused, so that some of its references
+  bool refused_subtasks = false;  // and the names below it cannot be judged.
 };
 
 // An entry of a stage's `tasks`.
@@ -134,6 +163,21 @@ struct WorkflowDoc {
 struct OutputDoc {
   std::string_view name = "";
   Named task = {};
+  std::string_view state_key = "";  // Without a task.
+  std::uint32_t index = kNone;      // Of the task.
+};
+
+// A subtask as its siblings know it.
+struct SubtaskName {
+  std::uint32_t parent = kNone;
+  std::string_view name = "";
+  bool operator==(const SubtaskName&) const = default;
+};
+struct SubtaskNameHash {
+  std::size_t operator()(const SubtaskName& key) const {
+    return std::hash<std::string_view>()(key.name) ^
+           (std::size_t{key.parent} * 0x9E3779B97F4A7C15u);
+  }
 };
 
 struct Document {
@@ -161,11 +205,18 @@ struct Document {
   std::vector<std::string> disallowed_tools = {};
 
   std::unordered_map<std::string_view, std::uint32_t> agent_index = {};
-  std::unordered_map<std::string_view, std::uint32_t> task_index = {};
-  // Names within subtasks that are refused: they exist, but not for us.
-  std::unordered_set<std::string_view> refused_names = {};
-  bool refused_tasks = false;  // `tasks` or `workflows` could not be read at all.
+  std::unordered_map<std::string_view, std::uint32_t> task_index = {};  // By full id.
+  std::unordered_map<SubtaskName, std::uint32_t, SubtaskNameHash> subtask_index = {};
+  std::deque<std::string> ids = {};  // Full ids of subtasks.
+  std::size_t id_bytes = 0;          // Of all of them.
+  bool refused_tasks = false;        // `tasks` or `workflows` could not be read at all.
+  bool too_large = false;            // Not all tasks were read, as there are too many.
+  // The first task of a kind that troupe cannot do.
+  std::uint32_t unsupported_at = kNoPlace;
+  std::string unsupported = "";
 };
+
+class TaskNames;
 
 // Reads the whole file. All problems of shape are added; what is wrong is left out.
 Document ReadDocument(Reader& reader);
@@ -173,13 +224,25 @@ Document ReadDocument(Reader& reader);
 // The parts of it, each in a file of its own.
 void ReadAgents(Reader& reader, const Field& field, Document& document);
 void ReadTasks(Reader& reader, const Field& field, Document& document);
-// `definition` is what stands under `id`. Adds the task to the document.
-void ReadTask(Reader& reader, std::string_view id, std::uint32_t at, NodeId definition,
-              Document& document);
+// Adds a task and its subtasks to the document.
+struct NewTask {
+  std::string_view name = "";
+  std::uint32_t at = kNoPlace;
+  std::uint32_t place = 0;
+  NodeId definition = kNoNode;  // What stands under the name.
+  std::uint32_t parent = kNone;
+};
+void ReadTask(Reader& reader, const NewTask& made, Document& document);
+// Null if there is no loop that can be run; the problem was added.
+std::unique_ptr<LoopDoc> ReadLoop(Reader& reader, const Field& field);
 void ReadWorkflows(Reader& reader, const Field& field, Document& document);
 void ReadHooks(Reader& reader, const Field& field, HooksDoc& hooks);
 void ReadInputs(Reader& reader, const Field& field, Document& document);
 void ReadOutputs(Reader& reader, const Field& field, Document& document);
+
+// The condition of a task, which is `doc`, with its names resolved.
+std::unique_ptr<ConditionDoc> ReadCondition(Reader& reader, TaskNames& names, std::uint32_t task,
+                                            const TaskDoc& doc);
 
 // Parts that occur in several places.
 OnErrorDoc ReadOnError(Reader& reader, const Field& field);

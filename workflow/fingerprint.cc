@@ -61,6 +61,27 @@ std::uint64_t Number(Enum value) {
   return static_cast<std::uint64_t>(value);
 }
 
+void Add(const Condition& condition, const std::vector<std::string_view>& ids, Hash& hash) {
+  hash.Add(Number(condition.op));
+  hash.Add(condition.task == kNone ? "" : ids[condition.task]);
+  hash.Add(Number(condition.status));
+  hash.Add(std::string_view(condition.key));
+  hash.Add(std::string_view(condition.value_json));
+  hash.Add(std::uint64_t{condition.parts.size()});
+  for (const Condition& part : condition.parts) Add(part, ids, hash);
+}
+
+void Add(const Loop& loop, Hash& hash) {
+  hash.Add(std::string_view(loop.iterator));
+  hash.Add(Number(loop.source));
+  hash.Add(loop.items);
+  for (std::int64_t bound : {loop.start, loop.end, loop.step}) {
+    hash.Add(static_cast<std::uint64_t>(bound));
+  }
+  hash.Add(loop.path);
+  hash.Add(Number(loop.format));
+}
+
 }  // namespace
 
 std::uint64_t Fingerprint(const Agent& agent) {
@@ -88,7 +109,8 @@ std::uint64_t Fingerprint(const Agent& agent) {
   return hash.value();
 }
 
-std::uint64_t Fingerprint(const PlannedTask& task, const std::vector<std::uint64_t>& agents) {
+std::uint64_t Fingerprint(const PlannedTask& task, const std::vector<std::uint64_t>& agents,
+                          const std::vector<std::string_view>& ids) {
   Hash hash;
   hash.Add(std::string_view(task.id));
   hash.Add(Number(task.kind));
@@ -109,6 +131,14 @@ std::uint64_t Fingerprint(const PlannedTask& task, const std::vector<std::uint64
     hash.Add(std::uint64_t{work.capture_stdout});
     hash.Add(std::uint64_t{work.capture_stderr});
   }
+  if (task.condition != nullptr) Add(*task.condition, ids, hash);
+  if (task.loop != nullptr) Add(*task.loop, hash);
+  for (const StateWrite& write : task.set) {
+    hash.Add(std::string_view(write.key));
+    hash.Add(std::uint64_t{write.json});
+    hash.Add(write.value);
+  }
+  if (!task.notify.empty()) hash.Add(task.notify);
   return hash.value();
 }
 

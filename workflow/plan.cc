@@ -27,6 +27,19 @@ EffectiveSettings SettingsFor(const Plan& plan, const PlannedTask& task, std::ui
   return effective;
 }
 
+std::uint64_t RangeItems(const Loop& loop) {
+  const auto distance = [](std::int64_t from, std::int64_t to) {
+    return static_cast<std::uint64_t>(to) - static_cast<std::uint64_t>(from);
+  };
+  if (loop.step > 0 && loop.end > loop.start) {
+    return (distance(loop.start, loop.end) - 1) / static_cast<std::uint64_t>(loop.step) + 1;
+  }
+  if (loop.step < 0 && loop.end < loop.start) {
+    return (distance(loop.end, loop.start) - 1) / distance(loop.step, 0) + 1;
+  }
+  return 0;
+}
+
 std::vector<std::uint32_t> StartOrder(const Plan& plan) {
   const auto tasks = static_cast<std::uint32_t>(plan.tasks.size());
   const auto nodes = tasks + static_cast<std::uint32_t>(plan.gates.size());
@@ -43,11 +56,11 @@ std::vector<std::uint32_t> StartOrder(const Plan& plan) {
   }
   std::priority_queue<std::pair<std::uint32_t, std::uint32_t>,
                       std::vector<std::pair<std::uint32_t, std::uint32_t>>, std::greater<>>
-      ready;  // Priority and place in the file.
-  std::vector<std::uint32_t> open;
+      ready;                        // Priority and place in the file.
+  std::vector<std::uint32_t> open;  // Gates and parents.
   std::vector<std::uint32_t> order;
   const auto offer = [&](std::uint32_t node) {
-    if (node < tasks) {
+    if (node < tasks && plan.tasks[node].kind != TaskKind::Parent) {
       ready.push({plan.tasks[node].priority, node});
     } else {
       open.push_back(node);
@@ -63,9 +76,9 @@ std::vector<std::uint32_t> StartOrder(const Plan& plan) {
   }
   while (!ready.empty() || !open.empty()) {
     if (!open.empty()) {
-      const std::uint32_t gate = open.back();
+      const std::uint32_t node = open.back();
       open.pop_back();
-      pass(gate);
+      pass(node);
       continue;
     }
     const std::uint32_t task = ready.top().second;

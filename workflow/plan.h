@@ -151,6 +151,8 @@ struct Loop {
   Template path = {};  // File
   CollectionFormat format = CollectionFormat::Json;
 };
+// The number of items of a range.
+std::uint64_t RangeItems(const Loop& loop);
 
 // A key of the run's state that a task writes when it completes. `json`: `value` is JSON text with
 // references within its strings; else a text, and one reference alone keeps its type (FillTyped).
@@ -285,7 +287,7 @@ Result<std::string> FillInputs(const PlannedTask& task, const ValueSource& value
 Result<std::string> FillJson(const Template& json, const ValueSource& values);
 
 // The order in which tasks would start if one ran at a time: what they need first; ties by
-// priority, then by place in the file.
+// priority, then by place in the file. Without parents, as they never start.
 std::vector<std::uint32_t> StartOrder(const Plan& plan);
 
 }  // namespace troupe

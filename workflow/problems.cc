@@ -119,11 +119,18 @@ void Problems::Add(Found found) {
 
 std::string Problems::Suggest(std::string_view word,
                               const std::vector<std::string_view>& candidates) {
-  if (looked_at_ > kCandidatesMax) return "";
-  looked_at_ += candidates.size();
-  const std::string meant = DidYouMean(word, candidates);
+  const std::string meant = Nearest(word, candidates);
   return meant.empty() ? "" : fmt::format("; did you mean {}?", Quote(meant));
 }
+
+std::string Problems::Nearest(std::string_view word,
+                              const std::vector<std::string_view>& candidates) {
+  if (!MaySuggest()) return "";
+  looked_at_ += candidates.size();
+  return DidYouMean(word, candidates);
+}
+
+bool Problems::MaySuggest() const { return looked_at_ <= kCandidatesMax; }
 
 std::vector<Problem> Problems::TakeSorted(const Source& source) {
   const auto key = [](const Found& found) {

@@ -23,6 +23,9 @@ class Problems {
   // `; did you mean "x"?`, or nothing. Stops suggesting when a file has so many problems that
   // looking for what was meant would take long.
   std::string Suggest(std::string_view word, const std::vector<std::string_view>& candidates);
+  // The same without words: the candidate, or "".
+  std::string Nearest(std::string_view word, const std::vector<std::string_view>& candidates);
+  bool MaySuggest() const;
 
   // By line and column, each once; leaves the collection empty.
   std::vector<Problem> TakeSorted(const Source& source);

@@ -181,7 +181,7 @@ constexpr Key<AgentDoc> kAgentKeys[] = {
     {"mock", Support::Now, ReadMock},
     {"on_error", Support::Now,
      [](R& r, const F& f, AgentDoc& a) { a.on_error = ReadOnError(r, f); }},
-    {"circuit_breaker", Support::NotYet,
+    {"circuit_breaker", Support::Now,
      [](R& r, const F& f, AgentDoc& a) { ReadBreaker(r, f, a.agent.breaker); }},
     {"timeout_secs", Support::Now,
      [](R& r, const F& f, AgentDoc& a) { a.agent.settings.timeout = r.Seconds(f); }},

@@ -182,45 +182,40 @@ bool Fits(const Tree& tree, NodeId node, InputType type) {
   return false;
 }
 
-struct SourceReading {
-  std::string_view type = "";
-  bool refused = false;
-  Named task = {};
-};
-
-constexpr Key<SourceReading> kSourceKeys[] = {
-    {"type", Support::Now,
-     [](R& r, const F& f, SourceReading& s) {
-       const auto word = r.Word(f, {"task_output", "state", "file"});
-       if (word && *word > 0) r.NotYet(r.At(f), "source type", *r.String(f));
-       s.refused = !word || *word > 0;
+constexpr Key<OutputDoc> kTaskSourceKeys[] = {
+    {"type", Support::Now, [](R&, const F&, OutputDoc&) {}},
+    {"task", Support::Now,
+     [](R& r, const F& f, OutputDoc& o) {
+       if (const auto name = r.String(f)) o.task = {*name, r.At(f)};
      },
      ""},
-    {"task", Support::Now,
-     [](R& r, const F& f, SourceReading& s) {
-       if (const auto name = r.String(f)) s.task = {*name, r.At(f)};
-     }},
-    {"key", Support::Now, [](R& r, const F& f, SourceReading&) { r.String(f); }},
-    {"path", Support::Now, [](R& r, const F& f, SourceReading&) { r.String(f); }},
+};
+constexpr Key<OutputDoc> kStateSourceKeys[] = {
+    {"type", Support::Now, [](R&, const F&, OutputDoc&) {}},
+    {"key", Support::Now,
+     [](R& r, const F& f, OutputDoc& o) {
+       const auto key = r.String(f);
+       if (key && r.CheckName("state key", *key, r.At(f))) o.state_key = *key;
+     },
+     ""},
 };
 
 void ReadSource(Reader& reader, const Field& field, OutputDoc& output) {
   if (!reader.IsMap(field)) return;
-  SourceReading source;
-  ReadMap(reader, field.node, kSourceKeys, {"", "source"}, source);
-  if (source.refused || reader.tree.Find(field.node, "type") == kNoNode) return;
-  for (std::string_view other : {"key", "path"}) {
-    for (const MapEntry& entry : reader.tree.Entries(field.node)) {
-      if (reader.tree.Key(entry) != other) continue;
-      reader.problems.Error(
-          entry.key_at, "unknown-key",
-          fmt::format("{} does not belong to a source of type task_output", Quote(other)));
-    }
+  const NodeId node = reader.tree.Find(field.node, "type");
+  if (node == kNoNode) {
+    ReportMissingKey(reader, reader.At(field), "type", {"", "source"}, "");
+    return;
   }
-  if (reader.tree.Find(field.node, "task") == kNoNode) {
-    ReportMissingKey(reader, reader.At(field), "task", {"", "source"}, "");
+  const Field type{"type", node};
+  if (reader.IsLater(type, "source type", {"file"})) return;
+  const auto word = reader.Word(type, {"task_output", "state"});
+  if (!word) return;
+  if (*word == 0) {
+    ReadMap(reader, field.node, kTaskSourceKeys, {"", "source"}, output);
+  } else {
+    ReadMap(reader, field.node, kStateSourceKeys, {"", "source"}, output);
   }
-  output.task = source.task;
 }
 
 constexpr Key<OutputDoc> kOutputKeys[] = {
@@ -266,7 +261,7 @@ void ReadDslVersion(Reader& reader, const Field& field, Document&) {
 }
 
 constexpr Key<Document> kRecoveryKeys[] = {
-    {"retry_budget", Support::NotYet,
+    {"retry_budget", Support::Now,
      [](R& r, const F& f, Document& d) {
        d.retry_budget = static_cast<std::uint32_t>(r.Int(f, 0, 1'000'000'000).value_or(kNone));
      }},
@@ -278,7 +273,7 @@ constexpr Key<Document> kRecoveryKeys[] = {
      [](R& r, const F& f, Document& d) {
        d.rate_limit_wait_max = r.Seconds(f).value_or(d.rate_limit_wait_max);
      }},
-    {"circuit_breaker", Support::NotYet,
+    {"circuit_breaker", Support::Now,
      [](R& r, const F& f, Document& d) { ReadBreaker(r, f, d.breaker); }},
 };
 

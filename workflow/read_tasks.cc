@@ -1,6 +1,8 @@
 // tasks.NAME, also where a stage defines a task.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "workflow/document.h"
 #include "workflow/names.h"
 
@@ -14,10 +16,18 @@ bool IsBlank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
 }
 
+// What the ids of all subtasks may take.
+constexpr std::size_t kIdBytesMax = std::size_t{64} << 20;
+
 // A task while it is read.
 struct Reading {
   TaskDoc task = {};
   std::vector<std::string_view> kinds = {};
+  std::string_view unsupported = "";  // A kind that we cannot do.
+  std::uint32_t unsupported_at = kNoPlace;
+  std::optional<std::uint32_t> priority = {};
+  NodeId subtasks = kNoNode;
+  NodeId loop = kNoNode;
 };
 
 constexpr Key<WorkDoc> kCommandKeys[] = {
@@ -121,6 +131,8 @@ void ReadScript(Reader& reader, const Field& field, Reading& reading) {
 
 void ReadAgent(Reader& reader, const Field& field, Reading& reading) {
   reading.kinds.push_back("agent");
+  reading.task.has_agent = true;
+  reading.task.owns_agent = true;
   if (const auto name = reader.String(field)) reading.task.agent = {*name, reader.At(field)};
 }
 
@@ -130,19 +142,44 @@ void ReadTaskInputs(Reader& reader, const Field& field, Reading& reading) {
   for (const MapEntry& entry : reader.tree.Entries(field.node)) {
     const std::string_view name = reader.tree.Key(entry);
     if (!reader.CheckIdent("input", name, entry.key_at)) continue;
-    for (std::string_view reserved : {"id", "attempt", "output", "result", "error", "status"}) {
-      if (name != reserved) continue;
-      reader.problems.Error(entry.key_at, "bad-name",
-                            fmt::format("an input of a task may not be called {}: ${{task.{}}} "
-                                        "means something else",
-                                        Quote(name), name));
-    }
+    reader.CheckReserved("an input of a task", name, entry.key_at);
   }
 }
 
-// Keys that make a task a kind of its own, or are refused with it.
-constexpr std::string_view kRefusedKinds[] = {"http", "llm",   "subflow",       "subtasks",
-                                              "uses", "embed", "uses_workflow", "mcp_tool"};
+template <const std::string_view& kind>
+void ReadUnsupported(Reader& reader, const Field& field, Reading& reading) {
+  reading.kinds.push_back(kind);
+  reading.unsupported = kind;
+  reading.unsupported_at = reader.At(field);
+}
+constexpr std::string_view kUses = "uses";
+constexpr std::string_view kEmbed = "embed";
+constexpr std::string_view kUsesWorkflow = "uses_workflow";
+constexpr std::string_view kMcpTool = "mcp_tool";
+
+constexpr Key<TaskDoc> kOnCompleteKeys[] = {
+    {"notify", Support::Now,
+     [](R& r, const F& f, TaskDoc& t) {
+       if (r.tree.Kind(f.node) == NodeKind::Map) {
+         r.problems.Error(r.At(f), "not-yet", "\"notify\" as a map is not supported yet");
+       } else {
+         t.notify = ReadText(r, f);
+       }
+     }},
+};
+
+void ReadOnComplete(Reader& reader, const Field& field, Reading& reading) {
+  if (!reader.IsMap(field)) return;
+  ReadMap(reader, field.node, kOnCompleteKeys, {"", "on_complete"}, reading.task);
+}
+
+void ReadSet(Reader& reader, const Field& field, Reading& reading) {
+  if (!reader.IsMap(field)) return;
+  reading.task.set = field.node;
+  for (const MapEntry& entry : reader.tree.Entries(field.node)) {
+    reader.CheckName("state key", reader.tree.Key(entry), entry.key_at);
+  }
+}
 
 constexpr Key<Reading> kTaskKeys[] = {
     {"description", Support::Now,
@@ -159,19 +196,19 @@ constexpr Key<Reading> kTaskKeys[] = {
      [](R& r, const F& f, Reading& t) { t.task.parallel_with = r.Strings(f); }},
     {"priority", Support::Now,
      [](R& r, const F& f, Reading& t) {
-       t.task.priority = static_cast<std::uint32_t>(r.Int(f, 0, 4'294'967'295).value_or(0));
+       t.priority = static_cast<std::uint32_t>(r.Int(f, 0, 4'294'967'295).value_or(0));
      }},
-    {"condition", Support::NotYet},
+    {"condition", Support::Now, [](R&, const F& f, Reading& t) { t.task.condition_node = f.node; }},
     {"on_error", Support::Now,
      [](R& r, const F& f, Reading& t) {
        t.task.on_error = std::make_unique<OnErrorDoc>(ReadOnError(r, f));
      }},
     {"inputs", Support::Now, ReadTaskInputs},
     {"output", Support::Now, [](R& r, const F& f, Reading& t) { t.task.output = ReadText(r, f); }},
-    {"set", Support::NotYet},
-    {"subtasks", Support::NotYet},
-    {"loop", Support::NotYet},
-    {"on_complete", Support::NotYet},
+    {"set", Support::Now, ReadSet},
+    {"subtasks", Support::Now, [](R&, const F& f, Reading& t) { t.subtasks = f.node; }},
+    {"loop", Support::Now, [](R&, const F& f, Reading& t) { t.loop = f.node; }},
+    {"on_complete", Support::Now, ReadOnComplete},
     {"timeout_secs", Support::Now,
      [](R& r, const F& f, Reading& t) {
        t.task.settings.timeout = r.Seconds(f);
@@ -194,31 +231,52 @@ constexpr Key<Reading> kTaskKeys[] = {
     {"session", Support::NotYet},
     {"output_schema", Support::NotYet},
     {"group", Support::Ignored},
-    {"uses", Support::NotYet},
-    {"embed", Support::NotYet},
-    {"overrides", Support::NotYet},
-    {"uses_workflow", Support::NotYet},
-    {"mcp_tool", Support::NotYet},
+    {"uses", Support::Now, ReadUnsupported<kUses>},
+    {"embed", Support::Now, ReadUnsupported<kEmbed>},
+    {"overrides", Support::Ignored},
+    {"uses_workflow", Support::Now, ReadUnsupported<kUsesWorkflow>},
+    {"mcp_tool", Support::Now, ReadUnsupported<kMcpTool>},
 };
 
-// Remembers the names below `subtasks`, as others may depend on them.
-void NoteNames(const Tree& tree, NodeId subtasks, std::unordered_set<std::string_view>& names) {
-  if (tree.Kind(subtasks) == NodeKind::List) {
-    for (NodeId item : tree.Items(subtasks)) NoteNames(tree, item, names);
-    return;
-  }
-  if (tree.Kind(subtasks) != NodeKind::Map) return;
-  for (const MapEntry& entry : tree.Entries(subtasks)) {
-    names.insert(tree.Key(entry));
-    if (tree.Kind(entry.value) != NodeKind::Map) continue;
-    const NodeId below = tree.Find(entry.value, "subtasks");
-    if (below != kNoNode) NoteNames(tree, below, names);
+// What a task with subtasks may have. What is not supported at all is reported anyway.
+constexpr std::string_view kParentKeys[] = {
+    "description",  "agent",        "depends_on",         "parallel_with", "priority",
+    "condition",    "on_error",     "subtasks",           "loop",          "on_complete",
+    "timeout_secs", "silence_secs", "queue_timeout_secs", "requires",      "limits"};
+
+void CheckParentKeys(Reader& reader, const TaskDoc& task) {
+  for (const MapEntry& entry : reader.tree.Entries(task.node)) {
+    const std::string_view word = reader.tree.Key(entry);
+    const auto known = std::find_if(std::begin(kTaskKeys), std::end(kTaskKeys),
+                                    [&](const Key<Reading>& key) { return key.name == word; });
+    if (known == std::end(kTaskKeys) || known->support != Support::Now) continue;
+    if (std::find(std::begin(kParentKeys), std::end(kParentKeys), word) != std::end(kParentKeys)) {
+      continue;
+    }
+    reader.problems.Error(
+        entry.key_at, "kind",
+        fmt::format("task {} has subtasks and may not have {}", Quote(task.id), Quote(word)));
   }
 }
 
-void SettleKind(Reader& reader, Reading& reading, bool refused_kind) {
+void SettleUnsupported(Reader& reader, const Reading& reading, Document& document) {
+  std::string message = fmt::format(
+      "task {} is of the kind {}, which is not supported; it fails with invalid_request when its "
+      "turn comes",
+      Quote(reading.task.id), Quote(reading.unsupported));
+  if (document.unsupported_at == kNoPlace || reading.unsupported_at < document.unsupported_at) {
+    document.unsupported_at = reading.unsupported_at;
+    document.unsupported = message;
+  }
+  reader.problems.Warning(reading.unsupported_at, "unsupported", std::move(message));
+}
+
+void SettleKind(Reader& reader, Reading& reading, bool refused_kind, Document& document) {
   TaskDoc& task = reading.task;
-  if (reading.kinds.size() > 1) {
+  if (reading.subtasks != kNoNode) {
+    task.kind = TaskKind::Parent;
+    CheckParentKeys(reader, task);
+  } else if (reading.kinds.size() > 1) {
     std::string both = Quote(reading.kinds[0]);
     for (std::size_t i = 1; i < reading.kinds.size(); ++i) {
       both += (i + 1 == reading.kinds.size() ? " and " : ", ") + Quote(reading.kinds[i]);
@@ -228,47 +286,167 @@ void SettleKind(Reader& reader, Reading& reading, bool refused_kind) {
                                       reading.kinds.size() == 2 ? "both " : "", both));
   } else if (refused_kind) {
     return;
-  } else if (reading.kinds.empty()) {
-    reader.problems.Error(task.at, "kind",
-                          fmt::format("task {} has no agent, script or command", Quote(task.id)));
-  } else {
+  } else if (!reading.unsupported.empty()) {
+    task.kind = TaskKind::Unsupported;
+    SettleUnsupported(reader, reading, document);
+  } else if (!reading.kinds.empty()) {
     task.kind = reading.kinds[0] == "agent"    ? TaskKind::Agent
                 : reading.kinds[0] == "script" ? TaskKind::Script
                                                : TaskKind::Command;
+  } else if (task.has_agent) {
+    task.kind = TaskKind::Agent;  // A parent's.
+  } else {
+    reader.problems.Error(task.at, "kind",
+                          fmt::format("task {} has no agent, script or command", Quote(task.id)));
   }
+}
+
+void SettleTimeout(Reader& reader, Reading& reading) {
+  TaskDoc& task = reading.task;
+  if (!task.work || !task.work->timeout) return;
+  if (task.settings.timeout) {
+    reader.problems.Error(
+        task.work->timeout_at, "kind",
+        fmt::format("task {} has \"timeout_secs\" twice, in {} and beside it; keep one",
+                    Quote(task.id), Quote(reading.kinds[0])));
+  }
+  task.settings.timeout = task.work->timeout;
+}
+
+void SettleLoop(Reader& reader, Reading& reading) {
+  if (reading.loop == kNoNode) return;
+  TaskDoc& task = reading.task;
+  if (reading.subtasks != kNoNode) {
+    reader.problems.Error(reader.tree.At(reading.loop), "not-yet",
+                          "\"loop\" with \"subtasks\" is not supported yet");
+  } else {
+    task.loop = ReadLoop(reader, {"loop", reading.loop});
+  }
+  task.refused_loop = task.refused_loop || task.loop == nullptr;
+}
+
+// What a subtask does not set comes from its parent, which has it from its own.
+void Inherit(const TaskDoc& parent, Reading& reading) {
+  TaskDoc& task = reading.task;
+  task.priority = reading.priority.value_or(parent.priority);
+  task.refused_loop = parent.refused_loop;
+  if (reading.kinds.empty()) {
+    task.agent = parent.agent;
+    task.has_agent = parent.has_agent;
+  }
+  const auto inherit = [&](auto member) {
+    if (!(task.settings.*member)) task.settings.*member = parent.settings.*member;
+  };
+  inherit(&Settings::timeout);
+  inherit(&Settings::silence);
+  inherit(&Settings::queue_timeout);
+  inherit(&Settings::max_stdout_bytes);
+  inherit(&Settings::max_stderr_bytes);
+  inherit(&Settings::max_combined_bytes);
+  inherit(&Settings::truncation);
+  inherit(&Settings::labels);
+}
+
+// False after reporting that there are too many tasks.
+bool HasRoom(Reader& reader, const NewTask& made, Document& document) {
+  if (document.too_large) return false;
+  if (document.tasks.size() < kTasksMax && document.id_bytes <= kIdBytesMax) return true;
+  document.too_large = true;
+  reader.problems.Error(
+      made.at, "too-large",
+      document.tasks.size() < kTasksMax
+          ? fmt::format("the ids of all subtasks take more than {} MiB; use shorter names",
+                        kIdBytesMax >> 20)
+          : fmt::format("the workflow has more than {} tasks", kTasksMax));
+  return false;
+}
+
+std::string_view FullId(const NewTask& made, Document& document) {
+  if (made.parent == kNone) return made.name;
+  std::string id(document.tasks[made.parent].id);
+  id += '.';
+  id += made.name;
+  document.id_bytes += id.size();
+  return document.ids.emplace_back(std::move(id));
+}
+
+void AddToIndex(Reader& reader, std::uint32_t index, Document& document) {
+  const TaskDoc& task = document.tasks[index];
+  if (task.parent != kNone)
+    document.subtask_index.emplace(SubtaskName{task.parent, task.name}, index);
+  const auto [first, fresh] = document.task_index.emplace(task.id, index);
+  if (fresh) return;
+  reader.problems.Error(
+      task.at, "duplicate-task",
+      fmt::format("two tasks have the id {} (the other one is on line {})", Quote(task.id),
+                  reader.source.LineAt(document.tasks[first->second].at)));
+}
+
+// A map of tasks, or a list of such maps.
+void ReadSubtasks(Reader& reader, const Field& field, std::uint32_t parent, Document& document) {
+  std::vector<NodeId> maps;
+  if (reader.tree.Kind(field.node) == NodeKind::Map) {
+    maps.push_back(field.node);
+  } else if (reader.tree.Kind(field.node) == NodeKind::List) {
+    for (NodeId item : reader.tree.Items(field.node)) {
+      if (reader.IsMap({"", item, field.name})) maps.push_back(item);
+    }
+    if (maps.size() < reader.tree.Items(field.node).size()) {
+      document.tasks[parent].refused_subtasks = true;
+    }
+  } else {
+    reader.WrongType(field, "a map or a list of maps");
+    document.tasks[parent].refused_subtasks = true;
+  }
+  for (NodeId map : maps) {
+    for (const MapEntry& entry : reader.tree.Entries(map)) {
+      const std::string_view name = reader.tree.Key(entry);
+      reader.CheckName("task name", name, entry.key_at);
+      ReadTask(reader,
+               {.name = name, .at = entry.key_at, .definition = entry.value, .parent = parent},
+               document);
+      if (document.too_large) return;
+    }
+  }
+  if (document.tasks.size() > parent + 1 || document.tasks[parent].refused_subtasks) return;
+  reader.problems.Error(
+      reader.At(field), "kind",
+      fmt::format("\"subtasks\" of task {} is empty", Quote(document.tasks[parent].id)));
 }
 
 }  // namespace
 
-void ReadTask(Reader& reader, std::string_view id, std::uint32_t at, NodeId definition,
-              Document& document) {
+void ReadTask(Reader& reader, const NewTask& made, Document& document) {
+  if (!HasRoom(reader, made, document)) return;
+  const auto index = static_cast<std::uint32_t>(document.tasks.size());
+  document.tasks.emplace_back();
   Reading reading;
   TaskDoc& task = reading.task;
-  task.id = id;
-  task.at = at;
-  task.node = definition;
-  if (reader.IsMap({id, definition})) {
+  task.id = FullId(made, document);
+  task.name = made.name;
+  task.at = made.at;
+  task.place = made.place;
+  task.node = made.definition;
+  task.parent = made.parent;
+  if (reader.IsMap({made.name, made.definition})) {
     bool refused_kind = false;
-    for (std::string_view key : ReadMap(reader, definition, kTaskKeys, {"task", id}, reading)) {
-      for (std::string_view kind : kRefusedKinds) refused_kind = refused_kind || key == kind;
-      task.refused_loop = task.refused_loop || key == "loop";
-      if (key != "subtasks") continue;
-      task.refused_subtasks = true;
-      NoteNames(reader.tree, reader.tree.Find(definition, "subtasks"), document.refused_names);
+    for (std::string_view key :
+         ReadMap(reader, made.definition, kTaskKeys, {"task", task.id}, reading)) {
+      refused_kind = refused_kind || key == "http" || key == "llm" || key == "subflow";
+      task.refused_subtasks = task.refused_subtasks || key == "subflow" || key == "outputs";
     }
-    SettleKind(reader, reading, refused_kind);
+    SettleTimeout(reader, reading);
+    task.priority = reading.priority.value_or(0);
+    if (made.parent != kNone) Inherit(document.tasks[made.parent], reading);
+    SettleLoop(reader, reading);
+    SettleKind(reader, reading, refused_kind, document);
   }
-  if (task.work && task.work->timeout) {
-    if (task.settings.timeout) {
-      reader.problems.Error(
-          task.work->timeout_at, "kind",
-          fmt::format("task {} has \"timeout_secs\" twice, in {} and beside it; keep one",
-                      Quote(id), Quote(reading.kinds[0])));
-    }
-    task.settings.timeout = task.work->timeout;
+  document.tasks[index] = std::move(reading.task);
+  AddToIndex(reader, index, document);
+  if (reading.subtasks != kNoNode) {
+    ReadSubtasks(reader, {"subtasks", reading.subtasks}, index, document);
   }
-  document.task_index.emplace(id, static_cast<std::uint32_t>(document.tasks.size()));
-  document.tasks.push_back(std::move(reading.task));
+  document.tasks[index].end = static_cast<std::uint32_t>(document.tasks.size());
 }
 
 void ReadTasks(Reader& reader, const Field& field, Document& document) {
@@ -277,19 +455,17 @@ void ReadTasks(Reader& reader, const Field& field, Document& document) {
     return;
   }
   const auto entries = reader.tree.Entries(field.node);
-  if (entries.size() > kTasksMax) {
-    reader.problems.Error(
-        reader.At(field), "too-large",
-        fmt::format("the workflow has {} tasks; the limit is {}", entries.size(), kTasksMax));
-    document.refused_tasks = true;
-    return;
-  }
-  document.tasks.reserve(document.tasks.size() + entries.size());
-  document.task_index.reserve(document.tasks.size() + entries.size());
+  const std::size_t expected = document.tasks.size() + std::min(entries.size(), kTasksMax);
+  document.tasks.reserve(expected);
+  document.task_index.reserve(expected);
+  std::uint32_t place = reader.At(field);
   for (const MapEntry& entry : entries) {
-    const std::string_view id = reader.tree.Key(entry);
-    reader.CheckName("task name", id, entry.key_at);
-    ReadTask(reader, id, entry.key_at, entry.value, document);
+    const std::string_view name = reader.tree.Key(entry);
+    place = std::max(place, entry.key_at);  // What an alias merges stands earlier.
+    reader.CheckName("task name", name, entry.key_at);
+    ReadTask(reader, {.name = name, .at = entry.key_at, .place = place, .definition = entry.value},
+             document);
+    if (document.too_large) return;
   }
 }
 

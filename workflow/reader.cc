@@ -248,6 +248,26 @@ bool Reader::CheckIdent(std::string_view kind, std::string_view name, std::uint3
   return false;
 }
 
+bool Reader::IsLater(const Field& field, std::string_view what,
+                     std::initializer_list<std::string_view> words) {
+  if (tree.Kind(field.node) != NodeKind::String) return false;
+  const std::string_view word = tree.Text(field.node);
+  if (std::find(words.begin(), words.end(), word) == words.end()) return false;
+  NotYet(At(field), what, word);
+  return true;
+}
+
+bool Reader::CheckReserved(std::string_view what, std::string_view name, std::uint32_t at) {
+  constexpr std::string_view kReserved[] = {"id", "attempt", "output", "result", "error", "status"};
+  if (std::find(std::begin(kReserved), std::end(kReserved), name) == std::end(kReserved)) {
+    return true;
+  }
+  problems.Error(at, "bad-name",
+                 fmt::format("{} may not be called {}: ${{task.{}}} means something else", what,
+                             Quote(name), name));
+  return false;
+}
+
 void ReportUnknownKey(Reader& reader, const MapEntry& entry, const MapName& map,
                       const std::vector<std::string_view>& known) {
   const std::string_view word = reader.tree.Key(entry);

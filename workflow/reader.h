@@ -36,8 +36,8 @@ inline constexpr double kSecondsMax = 31'536'000;
 
 class Reader {
  public:
-  Reader(const Tree& from, Problems& found, bool is_lenient)
-      : tree(from), problems(found), lenient(is_lenient) {}
+  Reader(const Source& text, const Tree& from, Problems& found, bool is_lenient)
+      : source(text), tree(from), problems(found), lenient(is_lenient) {}
 
   // Each reports what is wrong with the value and then returns nothing.
   std::optional<std::string_view> String(const Field& field);
@@ -62,7 +62,13 @@ class Reader {
   // `kind` is "task name".
   bool CheckName(std::string_view kind, std::string_view name, std::uint32_t at);
   bool CheckIdent(std::string_view kind, std::string_view name, std::uint32_t at);
+  // Whether the value is one of `words`, which are not supported yet; reports it then.
+  bool IsLater(const Field& field, std::string_view what,
+               std::initializer_list<std::string_view> words);
+  // Names that ${task.NAME} has another meaning for. `what` is "an input of a task".
+  bool CheckReserved(std::string_view what, std::string_view name, std::uint32_t at);
 
+  const Source& source;
   const Tree& tree;
   Problems& problems;
   const bool lenient;

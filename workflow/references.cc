@@ -18,26 +18,28 @@ bool StartsWith(std::string_view text, std::string_view prefix) {
   return text.substr(0, prefix.size()) == prefix;
 }
 
-// `.a.b[0]`, or nothing.
-bool IsPath(std::string_view path) {
-  while (!path.empty()) {
-    std::size_t end = 1;
-    if (path[0] == '.') {
-      while (end < path.size() && (IsLetter(path[end]) || IsDigit(path[end]) || path[end] == '-')) {
-        ++end;
-      }
-      if (end == 1) return false;
-    } else if (path[0] == '[') {
-      while (end < path.size() && IsDigit(path[end])) ++end;
-      if (end == 1 || end > 10 || end == path.size() || path[end] != ']') return false;
-      ++end;
+// Where the path at the end of `text` begins: the longest `.a.b[0]` that nothing follows. All its
+// steps begin paths too.
+std::size_t PathBegin(std::string_view text) {
+  const auto is_word = [](char c) { return IsLetter(c) || IsDigit(c) || c == '-'; };
+  std::size_t begin = text.size();
+  while (begin > 0) {
+    std::size_t i = begin;
+    if (text[i - 1] == ']') {
+      --i;
+      const std::size_t end = i;
+      while (i > 0 && IsDigit(text[i - 1])) --i;
+      if (i == end || end - i > 9 || i == 0 || text[i - 1] != '[') break;
     } else {
-      return false;
+      while (i > 0 && is_word(text[i - 1])) --i;
+      if (i == begin || i == 0 || text[i - 1] != '.') break;
     }
-    path.remove_prefix(end);
+    begin = i - 1;
   }
-  return true;
+  return begin;
 }
+
+bool IsPath(std::string_view path) { return PathBegin(path) == 0; }
 
 // A reference found in a text: what is within the brackets, and where it all ends.
 struct Found {
@@ -72,22 +74,25 @@ std::optional<Found> FindRef(std::string_view text, std::size_t begin, std::stri
   return Found{text.substr(first, end - first), i + closing.size()};
 }
 
-// The kind of `.output`, `.result.a`, ...; nothing if `member` is none of them.
-std::optional<Ref::Kind> MemberKind(std::string_view member, std::string_view& path) {
+// The kind of `output`, `result.a`, ... at the end of a reference, whose path begins at
+// `path_begin` of `member` or before it. Nothing if it is none of them.
+std::optional<Ref::Kind> MemberKind(std::string_view member, std::size_t path_begin,
+                                    std::string_view& path) {
   path = "";
   if (member == "output") return Ref::Kind::TaskOutput;
   if (member == "status") return Ref::Kind::TaskState;
   if (member == "error") return Ref::Kind::TaskError;
   if (!StartsWith(member, "result")) return std::nullopt;
+  const bool more = member.size() > 6;
+  if (more && ((member[6] != '.' && member[6] != '[') || path_begin > 6)) return std::nullopt;
   path = member.substr(6);
-  if (!IsPath(path)) return std::nullopt;
   return Ref::Kind::TaskResult;
 }
 
 }  // namespace
 
 References::References(Reader& reader, const Document& document)
-    : reader_(reader), document_(document) {
+    : reader_(reader), document_(document), names_(document, reader.problems) {
   for (const InputDeclaration& input : document.inputs) {
     inputs_.insert(input.name);
     known_.push_back("workflow." + input.name);
@@ -162,18 +167,20 @@ References::Piece References::Resolve(std::string_view ref, std::string_view wri
     return stays;
   }
   std::optional<Ref> resolved;
+  const std::string_view rest = dotted ? ref.substr(name_end + 1) : "";
+  const std::size_t word_end = std::min(rest.find_first_of(".["), rest.size());
   if (dotted && first == "task") {
     resolved = ResolveTask(ref, at, scope);
   } else if (dotted && first == "workflow") {
-    const std::string_view rest = ref.substr(name_end + 1);
-    const std::size_t end = std::min(rest.find_first_of(".["), rest.size());
     Scope run = scope;
     run.own_inputs = false;
-    resolved = ResolveInput(rest.substr(0, end), rest.substr(end), run);
+    resolved = ResolveNamed(rest.substr(0, word_end), rest.substr(word_end), run);
+  } else if (dotted && first == "loop") {
+    resolved = ResolveLoop(rest.substr(0, word_end), rest.substr(word_end), scope);
   } else if (ref == "run.id") {
     resolved = Ref{.kind = Ref::Kind::RunIdentity};
-  } else if (!dotted || (first != "loop" && first != "run")) {
-    resolved = ResolveInput(first, ref.substr(name_end), scope);
+  } else if (!dotted || first != "run") {
+    resolved = ResolveBare(first, ref.substr(name_end), scope);
   }
   if (!resolved) {
     Unknown(ref, at, scope);
@@ -183,11 +190,45 @@ References::Piece References::Resolve(std::string_view ref, std::string_view wri
   return *std::move(resolved);
 }
 
-std::optional<Ref> References::ResolveInput(std::string_view name, std::string_view path,
+// The loop whose iterations the text belongs to; null without one.
+const Loop* References::LoopOf(const Scope& scope) const {
+  if (scope.task == kNone || !scope.iteration) return nullptr;
+  const TaskDoc& task = document_.tasks[scope.task];
+  return task.loop ? &task.loop->loop : nullptr;
+}
+
+// `loop.NAME`
+std::optional<Ref> References::ResolveLoop(std::string_view name, std::string_view path,
+                                           const Scope& scope) {
+  const Loop* loop = LoopOf(scope);
+  if (loop == nullptr) return std::nullopt;
+  if (name == "index" && path.empty()) return Ref{.kind = Ref::Kind::LoopIndex};
+  if (name == loop->iterator && IsPath(path)) {
+    return Ref{.kind = Ref::Kind::LoopItem, .name = std::string(name), .path = std::string(path)};
+  }
+  if (name == "iteration" && path.empty()) return Ref{.kind = Ref::Kind::LoopIndex};
+  return std::nullopt;
+}
+
+// A bare `NAME`: a loop variable, an input of the task or of the run.
+std::optional<Ref> References::ResolveBare(std::string_view name, std::string_view path,
+                                           const Scope& scope) {
+  if (name != "index") {
+    if (auto ref = ResolveLoop(name, path, scope)) return ref;
+  } else if (const Loop* loop = LoopOf(scope); loop != nullptr && loop->iterator == name) {
+    if (!IsPath(path)) return std::nullopt;
+    return Ref{.kind = Ref::Kind::LoopItem, .name = std::string(name), .path = std::string(path)};
+  }
+  return ResolveNamed(name, path, scope);
+}
+
+// An input of the task or of the run.
+std::optional<Ref> References::ResolveNamed(std::string_view name, std::string_view path,
                                             const Scope& scope) {
   if (!IsPath(path)) return std::nullopt;
   Ref ref{.name = std::string(name), .path = std::string(path)};
   if (scope.own_inputs && scope.task != kNone && HasOwnInput(scope.task, name)) {
+    if (scope.inputs_vary) return std::nullopt;
     ref.kind = Ref::Kind::TaskInput;
     return ref;
   }
@@ -196,37 +237,51 @@ std::optional<Ref> References::ResolveInput(std::string_view name, std::string_v
   return ref;
 }
 
+// `task.` and what follows.
 std::optional<Ref> References::ResolveTask(std::string_view ref, std::uint32_t at,
                                            const Scope& scope) {
   if (scope.task == kNone) return std::nullopt;
   const std::string_view rest = ref.substr(5);
   if (rest == "id") return Ref{.kind = Ref::Kind::SelfId};
   if (rest == "attempt") return Ref{.kind = Ref::Kind::SelfAttempt};
-  // The longest id that fits; ids have at most 128 characters of at most 4 bytes.
-  for (std::size_t end = std::min<std::size_t>(rest.size(), 513); end-- > 1;) {
-    if (rest[end] != '.') continue;
-    std::string_view path;
-    const auto kind = MemberKind(rest.substr(end + 1), path);
+  const std::size_t path_begin = PathBegin(rest);
+  const auto member_at = [&](std::size_t begin, std::string_view& path) {
+    return MemberKind(rest.substr(begin), path_begin - std::min(begin, path_begin), path);
+  };
+  std::string_view path;
+  // The longest id that fits.
+  const std::vector<std::size_t> ends = names_.PrefixesIn(rest);
+  for (auto end = ends.rbegin(); end != ends.rend(); ++end) {
+    const auto kind = member_at(*end + 1, path);
     if (!kind) continue;
-    const auto it = document_.task_index.find(rest.substr(0, end));
-    if (it == document_.task_index.end()) continue;
-    uses_.push_back({scope.task, it->second, at, *kind});
+    const std::uint32_t task = names_.Find(rest.substr(0, *end), scope.task);
+    if (task == kNone) continue;
+    uses_.push_back({scope.task, task, at, *kind});
     if (scope.code && (*kind == Ref::Kind::TaskOutput || *kind == Ref::Kind::TaskResult)) {
       reader_.problems.Warning(
           at, "pasted-output",
           fmt::format("the output of task {} becomes program text here; pass it in \"env\"",
-                      Quote(it->first)));
+                      Quote(document_.tasks[task].id)));
     }
-    return Ref{.kind = *kind, .task = it->second, .path = std::string(path)};
+    return Ref{.kind = *kind, .task = task, .path = std::string(path)};
+  }
+  if (scope.ended) {
+    const auto kind = member_at(0, path);
+    if (kind == Ref::Kind::TaskOutput) return Ref{.kind = Ref::Kind::SelfOutput};
+    if (kind == Ref::Kind::TaskResult) {
+      return Ref{.kind = Ref::Kind::SelfResult, .path = std::string(path)};
+    }
   }
   const std::size_t end = std::min(rest.find_first_of(".["), rest.size());
-  if (!scope.own_inputs || !IsPath(rest.substr(end)) ||
-      !HasOwnInput(scope.task, rest.substr(0, end))) {
-    return std::nullopt;
+  const std::string_view name = rest.substr(0, end);
+  if (scope.own_inputs && !scope.inputs_vary && IsPath(rest.substr(end)) &&
+      HasOwnInput(scope.task, name)) {
+    return Ref{.kind = Ref::Kind::TaskInput,
+               .name = std::string(name),
+               .path = std::string(rest.substr(end))};
   }
-  return Ref{.kind = Ref::Kind::TaskInput,
-             .name = std::string(rest.substr(0, end)),
-             .path = std::string(rest.substr(end))};
+  if (name == "index") return std::nullopt;
+  return ResolveLoop(name, rest.substr(end), scope);
 }
 
 bool References::HasOwnInput(std::uint32_t task, std::string_view name) {
@@ -242,64 +297,86 @@ bool References::HasOwnInput(std::uint32_t task, std::string_view name) {
   return own_inputs_.count(name) > 0;
 }
 
-// Whether `ref` may mean something that was already refused as not supported.
+// Whether `ref` may mean something that was already refused.
 bool References::IsSilenced(std::string_view ref, const Scope& scope) const {
   if (scope.task != kNone && document_.tasks[scope.task].refused_loop) return true;
-  if (!StartsWith(ref, "task.")) return false;
-  std::string_view name = ref.substr(5);
-  for (std::size_t end = std::min<std::size_t>(name.size(), 513); end > 0; --end) {
-    if (end < name.size() && name[end] != '.') continue;
-    const auto it = document_.task_index.find(name.substr(0, end));
-    if (it != document_.task_index.end()) return document_.tasks[it->second].refused_subtasks;
-    if (document_.refused_names.count(name.substr(0, end)) > 0) return true;
-  }
-  return false;
+  return StartsWith(ref, "task.") && names_.IsRefused(ref.substr(5));
 }
 
 void References::Unknown(std::string_view ref, std::uint32_t at, const Scope& scope) {
   if (scope.code && !StartsWith(ref, "workflow.") && !StartsWith(ref, "task.")) return;
   if (IsSilenced(ref, scope)) return;
+  const bool of_task = StartsWith(ref, "task.");
+  const std::string_view word = of_task ? ref.substr(5) : ref;
   std::string message = fmt::format("{} is not known", Quote(ref));
-  if (StartsWith(ref, "task.") && scope.task == kNone) {
+  if (of_task && scope.task == kNone) {
     message = fmt::format("{} may not be used here, only inputs of the run and run.id", Quote(ref));
   } else if (ref == "task.output" || StartsWith(ref, "task.result")) {
     message = fmt::format(
         "{} may not be used here: the task has not run yet. To refer to another task, write "
         "task.NAME.output",
         Quote(ref));
-  } else if (StartsWith(ref, "loop.") || ref == "iteration" || ref == "task.iteration") {
-    message += ": there is no loop here";
+  } else if (scope.inputs_vary &&
+             HasOwnInput(scope.task,
+                         word.substr(0, std::min(word.find_first_of(".["), word.size())))) {
+    message = fmt::format(
+        "{} may not be used here: the inputs of the task differ from iteration to iteration",
+        Quote(ref));
+  } else if (LoopOf(scope) == nullptr && MeansIteration(ref, scope)) {
+    message = scope.iteration
+                  ? fmt::format("{} is not known: there is no loop here", Quote(ref))
+                  : fmt::format("{} may not be used here: this belongs to the loop as a whole",
+                                Quote(ref));
   } else {
-    std::string suggested = StartsWith(ref, "task.") ? SuggestTask(ref) : "";
-    if (suggested.empty()) {
-      std::vector<std::string_view> known(known_.begin(), known_.end());
-      suggested = reader_.problems.Suggest(ref, known);
-    }
-    message += suggested;
+    std::string suggested = of_task ? SuggestTask(ref, scope) : "";
+    message += suggested.empty() ? SuggestOther(ref, scope) : suggested;
   }
   reader_.problems.Error(at, "unknown-reference", std::move(message));
 }
 
-std::string References::SuggestTask(std::string_view ref) {
+// Whether an iteration would know `ref`.
+bool References::MeansIteration(std::string_view ref, const Scope& scope) const {
+  if (StartsWith(ref, "loop.") || ref == "iteration" || ref == "task.iteration") return true;
+  Scope of_iteration = scope;
+  of_iteration.iteration = true;
+  const Loop* loop = LoopOf(of_iteration);
+  if (loop == nullptr) return false;
+  const std::string_view word = StartsWith(ref, "task.") ? ref.substr(5) : ref;
+  return word.substr(0, std::min(word.find_first_of(".["), word.size())) == loop->iterator;
+}
+
+std::string References::SuggestOther(std::string_view ref, const Scope& scope) {
+  std::vector<std::string> of_loop;
+  if (const Loop* loop = LoopOf(scope); loop != nullptr) {
+    of_loop = {loop->iterator, "loop." + loop->iterator, "loop.index"};
+  }
+  std::vector<std::string_view> known(of_loop.begin(), of_loop.end());
+  known.insert(known.end(), known_.begin(), known_.end());
+  return reader_.problems.Suggest(ref, known);
+}
+
+std::string References::SuggestTask(std::string_view ref, const Scope& scope) {
   const std::string_view rest = ref.substr(5);
   // A task that exists, with a member that does not?
-  for (std::size_t end = std::min<std::size_t>(rest.size(), 513); end-- > 1;) {
-    if (rest[end] != '.' || document_.task_index.count(rest.substr(0, end)) == 0) continue;
-    std::vector<std::string> names;
+  const std::vector<std::size_t> ends = names_.PrefixesIn(rest);
+  for (auto end = ends.rbegin(); end != ends.rend(); ++end) {
+    const std::string_view name = rest.substr(0, *end);
+    if (names_.Find(name, scope.task) == kNone) continue;
+    std::vector<std::string> members;
     for (std::string_view member : kMembers) {
-      names.push_back(fmt::format("task.{}.{}", rest.substr(0, end), member));
+      members.push_back(fmt::format("task.{}.{}", name, member));
     }
-    return reader_.problems.Suggest(ref, {names.begin(), names.end()});
+    return reader_.problems.Suggest(ref, {members.begin(), members.end()});
   }
   // A member that exists, of a task that does not.
+  const std::size_t path_begin = PathBegin(rest);
   for (std::size_t end = rest.size(); end-- > 1;) {
     std::string_view path;
-    if (rest[end] != '.' || !MemberKind(rest.substr(end + 1), path)) continue;
-    if (task_names_.empty()) {
-      for (const TaskDoc& task : document_.tasks) task_names_.push_back(task.id);
-    }
-    if (reader_.problems.Suggest(rest.substr(0, end), task_names_).empty()) return "";
-    const std::string meant = DidYouMean(rest.substr(0, end), task_names_);
+    if (rest[end] != '.') continue;
+    const std::size_t begin = end + 1;
+    if (!MemberKind(rest.substr(begin), path_begin - std::min(begin, path_begin), path)) continue;
+    const std::string meant = names_.Meant(rest.substr(0, end), scope.task);
+    if (meant.empty()) return "";
     return fmt::format("; did you mean {}?",
                        Quote(fmt::format("task.{}{}", meant, rest.substr(end))));
   }
@@ -313,15 +390,32 @@ std::vector<std::pair<std::string, Template>> References::CompileInputs(std::uin
   if (node == kNoNode) return inputs;
   for (const MapEntry& entry : reader_.tree.Entries(node)) {
     Template json = {std::string()};
-    AppendJson(entry.value, task, json);
+    AppendJson(entry.value, {.task = task, .own_inputs = false}, json);
     holds_references = holds_references || json.size() > 1;
     inputs.emplace_back(reader_.tree.Key(entry), std::move(json));
   }
   return inputs;
 }
 
-// Literal pieces are JSON; what is put in for a reference is escaped by FillInputs().
-void References::AppendJson(NodeId value, std::uint32_t task, Template& json) {
+std::vector<StateWrite> References::CompileSet(NodeId set, const Scope& scope) {
+  std::vector<StateWrite> writes;
+  if (set == kNoNode) return writes;
+  for (const MapEntry& entry : reader_.tree.Entries(set)) {
+    StateWrite write{.key = std::string(reader_.tree.Key(entry))};
+    if (reader_.tree.Kind(entry.value) == NodeKind::String) {
+      write.value = Compile(entry.value, scope);
+    } else {
+      write.json = true;
+      write.value = {std::string()};
+      AppendJson(entry.value, scope, write.value);
+    }
+    writes.push_back(std::move(write));
+  }
+  return writes;
+}
+
+// Literal pieces are JSON; what is put in for a reference is escaped by FillJson().
+void References::AppendJson(NodeId value, const Scope& scope, Template& json) {
   const Tree& tree = reader_.tree;
   const auto add = [&](std::string_view text) {
     if (auto* literal = std::get_if<std::string>(&json.back())) {
@@ -338,7 +432,7 @@ void References::AppendJson(NodeId value, std::uint32_t task, Template& json) {
       return;
     case NodeKind::String:
       add("\"");
-      for (Template::value_type& piece : Compile(value, {.task = task, .own_inputs = false})) {
+      for (Template::value_type& piece : Compile(value, scope)) {
         if (const auto* literal = std::get_if<std::string>(&piece)) {
           const std::string quoted = JsonString(*literal);
           add(std::string_view(quoted).substr(1, quoted.size() - 2));
@@ -353,7 +447,7 @@ void References::AppendJson(NodeId value, std::uint32_t task, Template& json) {
       for (NodeId item : tree.Items(value)) {
         add(before);
         before = ",";
-        AppendJson(item, task, json);
+        AppendJson(item, scope, json);
       }
       add(before == "[" ? "[]" : "]");
       return;
@@ -364,7 +458,7 @@ void References::AppendJson(NodeId value, std::uint32_t task, Template& json) {
         add(before);
         before = ",";
         add(JsonString(tree.Key(entry)) + ":");
-        AppendJson(entry.value, task, json);
+        AppendJson(entry.value, scope, json);
       }
       add(before == "{" ? "{}" : "}");
       return;

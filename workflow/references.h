@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "workflow/document.h"
+#include "workflow/task_names.h"
 #include "workflow/template.h"
 
 namespace troupe {
@@ -22,6 +23,10 @@ struct Scope {
   std::uint32_t task = kNone;        // In the document; kNone: the root, an agent or a hook.
   bool code = false;                 // Unknown references are left to the interpreter.
   bool own_inputs = true;            // May refer to the task's own inputs.
+  bool inputs_vary = false;          // But those differ from iteration to iteration, and this is
+                                     // about all of them.
+  bool iteration = true;             // May refer to the iteration, if the task is a loop.
+  bool ended = false;                // May refer to the task's own output and result.
   bool prompt_placeholders = false;  // {{prompt}} and {{prompt_file}} stay.
 };
 
@@ -38,6 +43,8 @@ class References {
   // Name → JSON text, with references within its strings. Sets `holds_references`.
   std::vector<std::pair<std::string, Template>> CompileInputs(std::uint32_t task,
                                                               bool& holds_references);
+  // What a task's `set` writes.
+  std::vector<StateWrite> CompileSet(NodeId set, const Scope& scope);
 
   // A task that refers to another one.
   struct Use {
@@ -55,18 +62,23 @@ class References {
   Piece Resolve(std::string_view ref, std::string_view written, std::uint32_t at,
                 const Scope& scope);
   std::optional<Ref> ResolveTask(std::string_view ref, std::uint32_t at, const Scope& scope);
-  std::optional<Ref> ResolveInput(std::string_view name, std::string_view path, const Scope& scope);
+  std::optional<Ref> ResolveNamed(std::string_view name, std::string_view path, const Scope& scope);
+  std::optional<Ref> ResolveBare(std::string_view name, std::string_view path, const Scope& scope);
+  std::optional<Ref> ResolveLoop(std::string_view name, std::string_view path, const Scope& scope);
+  const Loop* LoopOf(const Scope& scope) const;
   void Unknown(std::string_view ref, std::uint32_t at, const Scope& scope);
-  std::string SuggestTask(std::string_view ref);
+  bool MeansIteration(std::string_view ref, const Scope& scope) const;
+  std::string SuggestTask(std::string_view ref, const Scope& scope);
+  std::string SuggestOther(std::string_view ref, const Scope& scope);
   bool HasOwnInput(std::uint32_t task, std::string_view name);
   bool IsSilenced(std::string_view ref, const Scope& scope) const;
-  void AppendJson(NodeId value, std::uint32_t task, Template& json);
+  void AppendJson(NodeId value, const Scope& scope, Template& json);
 
   Reader& reader_;
   const Document& document_;
   std::unordered_set<std::string_view> inputs_;
-  std::vector<std::string> known_;            // What can be suggested.
-  std::vector<std::string_view> task_names_;  // The same, made when it is needed.
+  TaskNames names_;
+  std::vector<std::string> known_;  // What can be suggested.
   std::uint32_t own_inputs_of_ = kNone;
   std::unordered_set<std::string_view> own_inputs_;
   std::vector<Use> uses_;

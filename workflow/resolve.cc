@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_set>
+
+#include "workflow/task_names.h"
 
 namespace troupe {
 namespace {
@@ -10,61 +13,47 @@ namespace {
 class Resolver {
  public:
   Resolver(Reader& reader, Document& document)
-      : reader_(reader), problems_(reader.problems), document_(document) {}
+      : reader_(reader),
+        problems_(reader.problems),
+        document_(document),
+        names_(document, reader.problems) {}
 
   void Resolve();
 
  private:
-  void AddStageTask(StageEntry& entry);
+  void AddStageTasks();
+  void AddStageTask(StageEntry& entry, std::uint32_t place);
+  std::uint32_t FindStageTask(const Named& name, const std::string& whose);
   void CompareWithRoot(const StageEntry& entry);
   void ResolveStages(WorkflowDoc& workflow, std::uint32_t number);
   void CheckStageAgents(const StageDoc& stage);
-  void ResolveTask(TaskDoc& task);
+  void ResolveTask(std::uint32_t index);
+  void NoteAsked();
   void WarnAboutParallel();
   void WarnAboutParallelOf(std::uint32_t index);
   void ResolveOnError(const std::string& whose, OnErrorDoc& on_error);
   void CheckAgent(AgentDoc& agent);
   void CheckRules(const TaskDoc& task);
 
-  std::uint32_t FindTask(const Named& name, const std::string& message);
   std::uint32_t FindAgent(const Named& name, const std::string& message);
-  const std::vector<std::string_view>& TaskNames();
   const std::vector<std::string_view>& AgentNames();
 
   Reader& reader_;
   Problems& problems_;
   Document& document_;
+  TaskNames names_;
   std::size_t root_tasks_ = 0;
-  std::vector<std::string_view> task_names_;
   std::vector<std::string_view> agent_names_;
   std::unordered_set<std::uint64_t> edges_;  // Task and what it needs, for WarnAboutParallel().
   // Per task, the workflow and stage that were last seen to list it.
   std::vector<std::pair<std::uint32_t, std::uint32_t>> listed_in_;
 };
 
-const std::vector<std::string_view>& Resolver::TaskNames() {
-  if (task_names_.empty()) {
-    for (const TaskDoc& task : document_.tasks) task_names_.push_back(task.id);
-  }
-  return task_names_;
-}
-
 const std::vector<std::string_view>& Resolver::AgentNames() {
   if (agent_names_.empty()) {
     for (const AgentDoc& agent : document_.agents) agent_names_.push_back(agent.agent.name);
   }
   return agent_names_;
-}
-
-// The task's index; kNone after reporting `MESSAGE "name", which does not exist`.
-std::uint32_t Resolver::FindTask(const Named& name, const std::string& message) {
-  const auto it = document_.task_index.find(name.name);
-  if (it != document_.task_index.end()) return it->second;
-  if (document_.refused_tasks || document_.refused_names.count(name.name) > 0) return kNone;
-  problems_.Error(name.at, "unknown-task",
-                  fmt::format("{} {}, which does not exist{}", message, Quote(name.name),
-                              problems_.Suggest(name.name, TaskNames())));
-  return kNone;
 }
 
 std::uint32_t Resolver::FindAgent(const Named& name, const std::string& message) {
@@ -77,12 +66,7 @@ std::uint32_t Resolver::FindAgent(const Named& name, const std::string& message)
 }
 
 void Resolver::Resolve() {
-  root_tasks_ = document_.tasks.size();
-  for (WorkflowDoc& workflow : document_.workflows) {
-    for (StageDoc& stage : workflow.stages) {
-      for (StageEntry& entry : stage.tasks) AddStageTask(entry);
-    }
-  }
+  AddStageTasks();
   if (document_.tasks.empty() && !document_.refused_tasks) {
     problems_.Error(reader_.tree.At(reader_.tree.root()), "missing-key",
                     "the workflow has no tasks");
@@ -96,22 +80,45 @@ void Resolver::Resolve() {
     ResolveOnError("on_error of agent " + Quote(agent.agent.name), agent.on_error);
     CheckAgent(agent);
   }
-  for (TaskDoc& task : document_.tasks) ResolveTask(task);
+  for (std::uint32_t i = 0; i < document_.tasks.size(); ++i) ResolveTask(i);
+  NoteAsked();
+  for (const WorkflowDoc& workflow : document_.workflows) {
+    for (const StageDoc& stage : workflow.stages) CheckStageAgents(stage);
+  }
   WarnAboutParallel();
   for (const TaskDoc& task : document_.tasks) CheckRules(task);
   for (OutputDoc& output : document_.outputs) {
     if (output.task.at == kNoPlace) continue;
-    FindTask(output.task, fmt::format("output {} takes task", Quote(output.name)));
+    output.index =
+        names_.Require(output.task, kNone, fmt::format("output {} takes task", Quote(output.name)));
+  }
+}
+
+void Resolver::AddStageTasks() {
+  root_tasks_ = document_.tasks.size();
+  std::uint32_t place = 0;
+  for (WorkflowDoc& workflow : document_.workflows) {
+    for (StageDoc& stage : workflow.stages) {
+      for (StageEntry& entry : stage.tasks) {
+        place = std::max(place, entry.task.at);
+        if (!document_.too_large) AddStageTask(entry, place);
+      }
+    }
   }
 }
 
 // A task that a stage defines. If root `tasks` has the id, that definition counts.
-void Resolver::AddStageTask(StageEntry& entry) {
+void Resolver::AddStageTask(StageEntry& entry, std::uint32_t place) {
   if (entry.definition == kNoNode) return;
   const auto it = document_.task_index.find(entry.task.name);
-  if (it == document_.task_index.end()) {
+  if (it == document_.task_index.end() || document_.tasks[it->second].parent != kNone) {
     reader_.CheckName("task name", entry.task.name, entry.task.at);
-    ReadTask(reader_, entry.task.name, entry.task.at, entry.definition, document_);
+    ReadTask(reader_,
+             {.name = entry.task.name,
+              .at = entry.task.at,
+              .place = place,
+              .definition = entry.definition},
+             document_);
     return;
   }
   if (it->second < root_tasks_) {
@@ -121,6 +128,19 @@ void Resolver::AddStageTask(StageEntry& entry) {
   if (document_.tasks[it->second].node == entry.definition) return;
   problems_.Error(entry.task.at, "duplicate-task",
                   fmt::format("task {} is defined twice in stages", Quote(entry.task.name)));
+}
+
+// Only top-level tasks can be in stages.
+std::uint32_t Resolver::FindStageTask(const Named& name, const std::string& whose) {
+  const std::uint32_t task = names_.Require(name, kNone, whose + " lists task");
+  if (task == kNone || document_.tasks[task].parent == kNone) return task;
+  std::uint32_t top = task;
+  while (document_.tasks[top].parent != kNone) top = document_.tasks[top].parent;
+  problems_.Error(name.at, "unknown-task",
+                  fmt::format("{} lists {}, which is a subtask; a stage can list {}, which stands "
+                              "for all its subtasks",
+                              whose, Quote(name.name), Quote(document_.tasks[top].id)));
+  return kNone;
 }
 
 void Resolver::CompareWithRoot(const StageEntry& entry) {
@@ -155,7 +175,7 @@ void Resolver::ResolveStages(WorkflowDoc& workflow, std::uint32_t number) {
     StageDoc& stage = workflow.stages[i];
     const std::string whose = fmt::format("stage {}", Quote(stage.name.name));
     for (StageEntry& entry : stage.tasks) {
-      entry.index = FindTask(entry.task, whose + " lists task");
+      entry.index = FindStageTask(entry.task, whose);
       if (entry.index == kNone) continue;
       auto& [in_workflow, in_stage] = listed_in_[entry.index];
       if (in_workflow == number) {
@@ -186,7 +206,6 @@ void Resolver::ResolveStages(WorkflowDoc& workflow, std::uint32_t number) {
         stage.after_at.push_back(name.at);
       }
     }
-    CheckStageAgents(stage);
   }
 }
 
@@ -199,24 +218,58 @@ void Resolver::CheckStageAgents(const StageDoc& stage) {
   if (agents.empty()) return;
   for (const StageEntry& entry : stage.tasks) {
     if (entry.index == kNone) continue;
-    const TaskDoc& task = document_.tasks[entry.index];
-    if (task.agent.at == kNoPlace || agents.count(task.agent.name) > 0) continue;
-    problems_.Warning(entry.task.at, "stage-agent",
-                      fmt::format("task {} has agent {}, which stage {} does not list",
-                                  Quote(task.id), Quote(task.agent.name), Quote(stage.name.name)));
+    for (std::uint32_t i = entry.index; i < document_.tasks[entry.index].end; ++i) {
+      const TaskDoc& task = document_.tasks[i];
+      if (task.kind != TaskKind::Agent || task.agent.at == kNoPlace) continue;
+      if (agents.count(task.agent.name) > 0) continue;
+      problems_.Warning(
+          entry.task.at, "stage-agent",
+          fmt::format("task {} has agent {}, which stage {} does not list", Quote(task.id),
+                      Quote(task.agent.name), Quote(stage.name.name)));
+    }
   }
 }
 
-void Resolver::ResolveTask(TaskDoc& task) {
+void Resolver::ResolveTask(std::uint32_t index) {
+  TaskDoc& task = document_.tasks[index];
   const std::string whose = "task " + Quote(task.id);
-  if (task.agent.at != kNoPlace) task.agent_index = FindAgent(task.agent, whose + " has agent");
+  if (task.owns_agent) {
+    if (task.agent.at != kNoPlace) task.agent_index = FindAgent(task.agent, whose + " has agent");
+  } else if (task.has_agent) {
+    task.agent_index = document_.tasks[task.parent].agent_index;
+  }
   for (const Named& name : task.depends_on) {
-    task.needs.push_back(FindTask(name, whose + " depends on"));
+    task.needs.push_back(names_.Require(name, index, whose + " depends on"));
   }
   for (const Named& name : task.parallel_with) {
-    task.parallel.push_back(FindTask(name, whose + " runs parallel with"));
+    task.parallel.push_back(names_.Require(name, index, whose + " runs parallel with"));
   }
   if (task.on_error) ResolveOnError("on_error of " + whose, *task.on_error);
+  if (task.condition_node != kNoNode) {
+    task.condition = ReadCondition(reader_, names_, index, task);
+  }
+}
+
+void AddAskedForFailed(const Condition& condition, std::vector<std::uint32_t>& tasks) {
+  if (condition.op == Condition::Op::TaskStatus && condition.status == AskedStatus::Failed &&
+      condition.task != kNone) {
+    tasks.push_back(condition.task);
+  }
+  for (const Condition& part : condition.parts) AddAskedForFailed(part, tasks);
+}
+
+// Marks what conditions ask `failed` of, subtasks included.
+void Resolver::NoteAsked() {
+  std::vector<std::uint32_t> asked;
+  for (const TaskDoc& task : document_.tasks) {
+    if (task.condition) AddAskedForFailed(task.condition->condition, asked);
+  }
+  for (std::uint32_t task : asked) document_.tasks[task].asked_for_failed = true;
+  for (TaskDoc& task : document_.tasks) {
+    if (task.parent != kNone && document_.tasks[task.parent].asked_for_failed) {
+      task.asked_for_failed = true;
+    }
+  }
 }
 
 void Resolver::WarnAboutParallel() {
@@ -289,21 +342,19 @@ void Resolver::CheckAgent(AgentDoc& doc) {
 
 // What depends on where a task's rules come from.
 void Resolver::CheckRules(const TaskDoc& task) {
-  if (!task.kind) return;
-  const OnErrorDoc* agent =
-      task.agent_index == kNone ? nullptr : &document_.agents[task.agent_index].on_error;
-  const RecoveryRules rules = MergeRules(task.on_error.get(), agent, document_.on_error);
+  if (!task.kind || task.kind == TaskKind::Parent) return;
+  const OnErrorChain chain = OnErrorOf(task, document_);
+  const RecoveryRules rules = MergeRules(chain, task.asked_for_failed);
   const bool prompt = task.kind == TaskKind::Agent || !rules.fallback_agents.empty();
   if (prompt && reader_.tree.Find(task.node, "description") == kNoNode) {
     problems_.Error(task.at, "missing-key",
                     fmt::format("task {} needs \"description\": it is the prompt of its {}agent",
                                 Quote(task.id), task.kind == TaskKind::Agent ? "" : "fallback "));
   }
-  const OnErrorDoc* sources[] = {task.on_error.get(), agent, &document_.on_error};
-  for (const OnErrorDoc* source : sources) {
-    if (source == nullptr || !source->fallback_names) continue;
+  for (const OnErrorDoc* source : chain) {
+    if (!source->fallback_names) continue;
     for (const Named& name : *source->fallback_names) {
-      if (task.agent.at == kNoPlace || name.name != task.agent.name) continue;
+      if (task.kind != TaskKind::Agent || name.name != task.agent.name) continue;
       problems_.Warning(name.at, "same-agent",
                         fmt::format("fallback agent {} of task {} is its own agent",
                                     Quote(name.name), Quote(task.id)));
@@ -312,8 +363,8 @@ void Resolver::CheckRules(const TaskDoc& task) {
   }
   if (rules.max_retry_delay >= rules.retry_delay) return;
   std::uint32_t at = task.at;
-  for (const OnErrorDoc* source : sources) {
-    if (source == nullptr || !source->max_retry_delay) continue;
+  for (const OnErrorDoc* source : chain) {
+    if (!source->max_retry_delay) continue;
     at = source->max_retry_delay_at;
     break;
   }
@@ -328,11 +379,21 @@ void Resolver::CheckRules(const TaskDoc& task) {
 
 void ResolveNames(Reader& reader, Document& document) { Resolver(reader, document).Resolve(); }
 
-RecoveryRules MergeRules(const OnErrorDoc* task, const OnErrorDoc* agent, const OnErrorDoc& root) {
-  const OnErrorDoc* sources[] = {task, agent, &root};
+OnErrorChain OnErrorOf(const TaskDoc& task, const Document& document) {
+  OnErrorChain chain;
+  for (const TaskDoc* at = &task;; at = &document.tasks[at->parent]) {
+    if (at->on_error) chain.push_back(at->on_error.get());
+    if (at->parent == kNone) break;
+  }
+  if (task.agent_index != kNone) chain.push_back(&document.agents[task.agent_index].on_error);
+  chain.push_back(&document.on_error);
+  return chain;
+}
+
+RecoveryRules MergeRules(const OnErrorChain& chain, bool asked_for_failed) {
   const auto first = [&](auto member, auto otherwise) {
-    for (const OnErrorDoc* source : sources) {
-      if (source != nullptr && source->*member) return *(source->*member);
+    for (const OnErrorDoc* source : chain) {
+      if (source->*member) return *(source->*member);
     }
     return otherwise;
   };
@@ -345,14 +406,14 @@ RecoveryRules MergeRules(const OnErrorDoc* task, const OnErrorDoc* agent, const 
   rules.jitter = first(&OnErrorDoc::jitter, rules.jitter);
   rules.no_retry_on = first(&OnErrorDoc::no_retry_on, rules.no_retry_on);
   rules.fallback_retry = first(&OnErrorDoc::fallback_retry, rules.fallback_retry);
-  rules.on_exhausted = first(&OnErrorDoc::on_exhausted, rules.on_exhausted);
+  rules.on_exhausted = first(&OnErrorDoc::on_exhausted,
+                             asked_for_failed ? OnExhausted::Continue : OnExhausted::Abort);
   rules.prefer_other_worker = first(&OnErrorDoc::prefer_other_worker, rules.prefer_other_worker);
-  for (const OnErrorDoc* source : sources) {
-    if (source == nullptr) continue;
+  for (const OnErrorDoc* source : chain) {
     if (!rules.retry_on) rules.retry_on = source->retry_on;
   }
-  for (const OnErrorDoc* source : sources) {
-    if (source == nullptr || !source->fallback_names) continue;
+  for (const OnErrorDoc* source : chain) {
+    if (!source->fallback_names) continue;
     rules.fallback_agents = source->fallback_agents;
     break;
   }

@@ -8,8 +8,12 @@ namespace troupe {
 
 void ResolveNames(Reader& reader, Document& document);
 
-// Of a task with these three, each key is taken from the first that has it. Null: there is none.
-RecoveryRules MergeRules(const OnErrorDoc* task, const OnErrorDoc* agent, const OnErrorDoc& root);
+// The rules that hold for a task, the nearest first: its own, those of its parents from inside out,
+// its agent's, the root's.
+using OnErrorChain = std::vector<const OnErrorDoc*>;
+OnErrorChain OnErrorOf(const TaskDoc& task, const Document& document);
+// Each key is taken from the first that has it.
+RecoveryRules MergeRules(const OnErrorChain& chain, bool asked_for_failed);
 
 // The provider that an agent has in the end.
 Provider ProviderOf(const AgentDoc& agent, const Document& document);

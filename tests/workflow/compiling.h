@@ -34,7 +34,8 @@ inline std::uint32_t TaskOf(const Plan& plan, std::string_view id) {
   return 0;
 }
 
-// What a task needs: "a b [x]", with the needs of gates in brackets, by id.
+// What a task needs: "a b [x]", with the needs of gates in brackets, by id, behind the name of the
+// gate's stage or parent.
 inline std::string NeedsOf(const Plan& plan, const std::vector<Dependency>& needs) {
   std::string text;
   for (const Dependency& need : needs) {
@@ -44,13 +45,26 @@ inline std::string NeedsOf(const Plan& plan, const std::vector<Dependency>& need
       continue;
     }
     const Gate& gate = plan.gates[need.index];
-    text += gate.stage == kNone ? "" : plan.stages[gate.stage].name;
+    if (gate.stage != kNone) text += plan.stages[gate.stage].name;
+    if (gate.parent != kNone) text += plan.tasks[gate.parent].id;
     text += "[" + NeedsOf(plan, gate.needs) + "]";
   }
   return text;
 }
 inline std::string NeedsOf(const Plan& plan, std::string_view id) {
   return NeedsOf(plan, plan.tasks[TaskOf(plan, id)].needs);
+}
+
+// The ids of tasks, with spaces between.
+inline std::string IdsOf(const Plan& plan, const std::vector<std::uint32_t>& tasks) {
+  std::string ids;
+  for (std::uint32_t task : tasks) ids += (ids.empty() ? "" : " ") + plan.tasks[task].id;
+  return ids;
+}
+inline std::string IdsOf(const Plan& plan) {
+  std::vector<std::uint32_t> all;
+  for (std::uint32_t i = 0; i < plan.tasks.size(); ++i) all.push_back(i);
+  return IdsOf(plan, all);
 }
 
 // A template as it was written, references as <written>.

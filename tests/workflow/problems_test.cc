@@ -451,20 +451,22 @@ TEST(Problems, WarningsDoNotStopARun) {
 
 TEST(Problems, WhatIsNotBuiltYetIsRefusedAndNothingElseIsSaidOfIt) {
   Check({
-      {"name: x\nsecrets: {}\ndsl_version: 2.0\nagents: {a: {session: run, circuit_breaker: "
-       "{failures: no}}}\ntasks:\n  t: {http: {url: x}}\n  p: {subtasks: {u: {command: x}}, "
-       "condition: {}}\n  q: {command: [\"${task.p.u.output} ${task.u.output}\"], depends_on: "
-       "[u, p]}\n  l: {command: [\"${n} ${loop.index}\"], loop: {}}\noutputs: {o: {source: {type: "
-       "state, key: k}}}\n",
+      {"name: x\nsecrets: {}\ndsl_version: 2.0\nagents: {a: {session: run}}\ntasks:\n"
+       "  t: {http: {url: x}}\n  s: {subflow: flow}\n"
+       "  q: {command: [\"${task.s.u.output}\", \"${task.s.key}\"], depends_on: [s.u, s]}\n"
+       "  l: {command: [\"${n} ${loop.index}\"], loop: {type: repeat, count: no}}\n"
+       "  p: {subtasks: {u: {command: [\"${n}\"]}}, loop: {type: for_each}}\n"
+       "  n: {command: x, on_complete: {notify: {message: x}}}\n"
+       "outputs: {o: {source: {type: file, path: k}}}\n",
        "f:2:1: error: key \"secrets\" is not supported yet [not-yet]\n"
        "f:3:14: error: dsl_version \"2.0\" is not supported yet [not-yet]\n"
        "f:4:14: error: key \"session\" is not supported yet [not-yet]\n"
-       "f:4:28: error: key \"circuit_breaker\" is not supported yet [not-yet]\n"
        "f:6:7: error: key \"http\" is not supported yet [not-yet]\n"
-       "f:7:7: error: key \"subtasks\" is not supported yet [not-yet]\n"
-       "f:7:36: error: key \"condition\" is not supported yet [not-yet]\n"
-       "f:9:40: error: key \"loop\" is not supported yet [not-yet]\n"
-       "f:10:30: error: source type \"state\" is not supported yet [not-yet]\n"},
+       "f:7:7: error: key \"subflow\" is not supported yet [not-yet]\n"
+       "f:9:53: error: loop type \"repeat\" is not supported yet [not-yet]\n"
+       "f:10:49: error: \"loop\" with \"subtasks\" is not supported yet [not-yet]\n"
+       "f:11:41: error: \"notify\" as a map is not supported yet [not-yet]\n"
+       "f:12:30: error: source type \"file\" is not supported yet [not-yet]\n"},
       {"name: x\nlimits: {truncation_strategy: summary, max_context_bytes: 3}\nrequires: {cpus: "
        "1}\ntasks: {a: {command: x}}\n",
        "f:2:31: error: truncation_strategy \"summary\" is not supported yet [not-yet]\n"
