@@ -55,7 +55,7 @@ auto Fields(S& s) {
                   s.script_content, s.script_file, s.pass_env, s.env, s.run_dir, s.working_dir,
                   s.create_working_dir, s.prompt_mode, s.result_mode, s.prompt, s.inputs_json,
                   s.capture_stdout, s.capture_stderr, s.output_path, s.timeout, s.silence, s.limits,
-                  s.claude, s.mock);
+                  s.claude, s.mock, s.collection_format);
 }
 template <Is<Usage> S>
 auto Fields(S& s) {
@@ -136,6 +136,7 @@ constexpr int Last(RunnerKind) { return kRunnerKindCount - 1; }
 constexpr int Last(PromptMode) { return 3; }
 constexpr int Last(ResultMode) { return 3; }
 constexpr int Last(Truncation) { return 2; }
+constexpr int Last(CollectionFormat) { return 3; }
 constexpr int Last(FailureClass) { return kFailureClassCount - 1; }
 constexpr int Last(CommandKind) { return 3; }
 

@@ -39,6 +39,7 @@ AttemptSpec SampleSpec() {
   spec.claude = {"s", "plan", {"Read"}, {"Bash"}, {"/d"}, 9};
   spec.mock = {FailureClass::HookFailed, std::chrono::seconds(1), std::chrono::seconds(2), "o",
                "[]"};
+  spec.collection_format = CollectionFormat::Csv;
   return spec;
 }
 

@@ -16,6 +16,8 @@
 #include <utility>
 
 #include "worker/attendant/claude_protocol.h"
+#include "worker/attendant/collection.h"
+#include "worker/attendant/collection_protocol.h"
 #include "worker/attendant/command_protocol.h"
 #include "worker/attendant/json_result.h"
 #include "worker/attendant/launch.h"
@@ -44,13 +46,14 @@ std::string OneLine(std::string_view text) {
 
 std::unique_ptr<AgentProtocol> MakeProtocol(const AttemptSpec& spec) {
   if (spec.kind == RunnerKind::Claude) return std::make_unique<ClaudeProtocol>();
+  if (spec.kind == RunnerKind::Collection) return std::make_unique<CollectionProtocol>();
   const bool agent = spec.kind == RunnerKind::AgentCommand;
   return std::make_unique<CommandProtocol>(spec.kind, agent ? spec.result_mode : ResultMode::Text);
 }
 
 // Standard output is the output itself, not a language in which a result is told.
 bool PrintsItsOutput(const AttemptSpec& spec) {
-  if (spec.kind == RunnerKind::Claude) return false;
+  if (spec.kind == RunnerKind::Claude || spec.kind == RunnerKind::Collection) return false;
   return spec.kind != RunnerKind::AgentCommand || spec.result_mode == ResultMode::Text;
 }
 
@@ -187,7 +190,9 @@ Verdict Attempt::Conclude() {
   if (tree_.end()) ending.process = *tree_.end();
   ending.standard_output = standard_output_.whole();
   ending.last_error_line = standard_error_.last_line();
-  Result<std::string> file = ReadWholeFile(ResultFile(directory_), kWholeBytesMax);
+  const bool collection = spec_.kind == RunnerKind::Collection;
+  Result<std::string> file =
+      ReadWholeFile(ResultFile(directory_), collection ? kCollectionBytesMax : kWholeBytesMax);
   if (file && !file->empty()) ending.result_file = *file;
   if (!file && file.error().code != ErrorCode::NotFound) {
     ending.result_file_problem = "the result file cannot be used: " + file.error().message;
@@ -226,6 +231,7 @@ void Attempt::ApplyStop(Verdict& verdict) const {
 }
 
 void Attempt::AddResult(Verdict& verdict) const {
+  if (spec_.kind == RunnerKind::Collection) return;
   if (verdict.result_json.empty() && spec_.kind != RunnerKind::Hook) {
     const std::optional<std::string> whole =
         WholeOutput(spec_, verdict, standard_output_, standard_error_);

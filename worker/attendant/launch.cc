@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "worker/attendant/claude_protocol.h"
+#include "worker/attendant/collection.h"
 #include "worker/attendant/files.h"
 
 namespace troupe {
@@ -139,6 +140,11 @@ std::vector<std::string> MakeArguments(const AttemptSpec& spec,
     const char* program = std::getenv("TROUPE_CLAUDE");
     return ClaudeArguments(spec, program != nullptr && *program != '\0' ? program : "claude");
   }
+  if (spec.kind == RunnerKind::Collection) {
+    const auto format = static_cast<std::size_t>(spec.collection_format);
+    return {"/proc/self/exe", "--collection", std::string(kCollectionFormats.at(format)),
+            InRunDirectory(spec, spec.script_file).string(), ResultFile(directory).string()};
+  }
   std::vector<std::string> argv = spec.argv;
   if (spec.kind == RunnerKind::Script) {
     argv.push_back(spec.script_file.empty() ? (directory / "private" / "script").string()
@@ -232,14 +238,17 @@ std::filesystem::path InRunDirectory(const AttemptSpec& spec, const std::string&
 
 Preparation PrepareLaunch(const AttemptSpec& spec, const std::filesystem::path& directory,
                           Instant started) {
-  const bool needs_argv = spec.kind != RunnerKind::Claude;
+  const bool collection = spec.kind == RunnerKind::Collection;
+  const bool needs_argv = spec.kind != RunnerKind::Claude && !collection;
   if (spec.kind == RunnerKind::Mock) {
     return Refusal(FailureClass::SpawnFailed, "a mock has no process");
   }
   if (needs_argv && (spec.argv.empty() || spec.argv[0].empty())) {
     return Refusal(FailureClass::SpawnFailed, "there is no program to start");
   }
-  const std::filesystem::path workspace = InRunDirectory(spec, spec.working_dir);
+  // What reads a collection needs none, and to look at it here might hang.
+  const std::filesystem::path workspace =
+      collection ? std::filesystem::path("/") : InRunDirectory(spec, spec.working_dir);
   if (std::string problem = ProblemOfWorkspace(spec, workspace); !problem.empty()) {
     return Refusal(FailureClass::SpawnFailed, std::move(problem));
   }

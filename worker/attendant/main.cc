@@ -1,12 +1,15 @@
-// troupe-attendant SPOOL_DIRECTORY: carries out the one attempt that is ordered there.
+// troupe-attendant SPOOL_DIRECTORY: carries out the one attempt that is ordered there. The program
+// starts itself as the process of an attempt that reads a file: --collection FORMAT FILE RESULT.
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
+#include <string_view>
 
 #include "worker/attendant/attendant.h"
+#include "worker/attendant/collection_protocol.h"
 
 namespace {
 
@@ -22,6 +25,9 @@ void TidyDescriptors() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 5 && argv[1] == std::string_view("--collection")) {
+    return troupe::ReadCollection(argv[2], argv[3], argv[4]);
+  }
   if (argc != 2) {
     std::fputs("usage: troupe-attendant SPOOL_DIRECTORY\n", stderr);
     return 2;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "worker/attendant/collection.h"
 #include "worker/attendant/spool.h"
 #include "worker/attendant/spool_record.h"
 
@@ -166,6 +167,7 @@ void ReadParts(const Json& json, AttemptSpec& spec) {
   Get(mock, "sleep_us", spec.mock.sleep);
   Get(mock, "output", spec.mock.output);
   Get(mock, "result_json", spec.mock.result_json);
+  Get(json, "collection_format", kCollectionFormats, spec.collection_format);
 }
 
 // Parses `text` and lets `read` take it apart.
@@ -217,7 +219,8 @@ std::string ToJson(const AttemptSpec& spec) {
                {"silence_us", spec.silence.count()},
                {"limits", LimitsJson(spec.limits)},
                {"claude", ClaudeJson(spec.claude)},
-               {"mock", MockJson(spec.mock)}});
+               {"mock", MockJson(spec.mock)},
+               {"collection_format", Word(kCollectionFormats, spec.collection_format)}});
 }
 
 Result<AttemptSpec> SpecFromJson(const std::string& text) {

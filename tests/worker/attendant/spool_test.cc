@@ -47,6 +47,7 @@ AttemptSpec FullSpec() {
   spec.limits = {1, 2, 3, Truncation::Both};
   spec.claude = {"be brief", "plan", {"Read"}, {"Write"}, {"/d"}, 7};
   spec.mock = {FailureClass::RateLimited, Seconds(3), Seconds(4), "out", "{}"};
+  spec.collection_format = CollectionFormat::JsonLines;
   return spec;
 }
 
@@ -112,6 +113,12 @@ TEST(SpoolJson, HoldsEveryEnumerator) {
   for (int i = 0; i < kRunnerKindCount; ++i) {
     AttemptSpec spec;
     spec.kind = static_cast<RunnerKind>(i);
+    EXPECT_EQ(SpecFromJson(ToJson(spec)).value(), spec);
+  }
+  for (const CollectionFormat format : {CollectionFormat::Json, CollectionFormat::JsonLines,
+                                        CollectionFormat::Lines, CollectionFormat::Csv}) {
+    AttemptSpec spec;
+    spec.collection_format = format;
     EXPECT_EQ(SpecFromJson(ToJson(spec)).value(), spec);
   }
 }
