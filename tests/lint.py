@@ -30,6 +30,8 @@ def main():
     listed = subprocess.run(
         ["git", "-C", str(root), "ls-files", "-co", "--exclude-standard", "*.cc", "*.h"],
         capture_output=True, text=True).stdout.split()
+    if not listed:
+        sys.exit(f"lint: git lists no files in {root}")
     files = [f for f in listed if (root / f).exists() and (not wanted or f in wanted)]
     failed = 0
 
