@@ -313,11 +313,12 @@ int AttendAttempt(const std::filesystem::path& given) {
     if (::access((directory / name).c_str(), F_OK) == 0) return 0;
   }
   const Instant started = Now();
-  const Result<AttemptSpec> spec = ReadSpec(directory);
+  Result<AttemptSpec> spec = ReadSpec(directory);
   if (!spec) {
     const AttemptId id = IdOfDirectory(directory);
     return WriteOutcomePatiently(directory, NotBegun(id, started, spec.error().message)) ? 0 : 1;
   }
+  spec->limits = Bounded(spec->limits);
   const StartRecord record = RecordOfThisProcess(*spec, started);
   if (Status written = WriteStart(directory, record); !written) {
     const AttemptOutcome outcome = NotBegun(spec->id, started, written.error().message);

@@ -135,6 +135,14 @@ std::optional<std::string_view> StreamCapture::whole() const {
   return whole_;
 }
 
+OutputLimits Bounded(OutputLimits limits) {
+  for (std::uint64_t* bytes :
+       {&limits.stdout_bytes, &limits.stderr_bytes, &limits.combined_bytes}) {
+    *bytes = std::min(*bytes, kKeptBytesMax);
+  }
+  return limits;
+}
+
 CutOutput CutToLimits(const AttemptSpec& spec, const std::optional<std::string>& text,
                       const StreamCapture& standard_output, const StreamCapture& standard_error) {
   const OutputLimits& limits = spec.limits;

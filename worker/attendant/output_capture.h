@@ -18,6 +18,8 @@
 namespace troupe {
 
 inline constexpr std::uint64_t kSpooledBytesMax = std::uint64_t{64} << 20;  // Per stream.
+// Of each of an attempt's limits: an outcome may hold it twice, and must fit a frame.
+inline constexpr std::uint64_t kKeptBytesMax = std::uint64_t{16} << 20;
 inline constexpr std::size_t kWholeBytesMax = std::size_t{16} << 20;
 inline constexpr std::size_t kResultBytesMax = std::size_t{1} << 20;
 
@@ -81,6 +83,9 @@ class StreamCapture {
   std::string line_;
   std::string last_line_;
 };
+
+// Limits that are higher than kKeptBytesMax are that.
+OutputLimits Bounded(OutputLimits limits);
 
 // Both outputs of an attempt as they are reported. `text`: what the agent said, if that is not its
 // standard output.

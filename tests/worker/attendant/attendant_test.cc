@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "tests/worker/attendant/attempt_fixture.h"
+#include "worker/attendant/output_capture.h"
 
 namespace troupe {
 namespace {
@@ -185,6 +186,20 @@ TEST_F(Attendant, RefusesAStructuredResultThatIsTooLong) {
 
   EXPECT_EQ(outcome.failure, FailureClass::SchemaFailed);
   EXPECT_EQ(outcome.result_json, "");
+}
+
+// More would not fit into the message that an outcome is sent in, and never arrive.
+TEST_F(Attendant, KeepsNoMoreThanAMessageHolds) {
+  AttemptSpec spec = ShellCommand(
+      "head -c 30000000 /dev/zero | tr '\\0' x; head -c 30000000 /dev/zero | tr '\\0' y >&2");
+  spec.limits = {1u << 30, 1u << 30, 1u << 30, Truncation::Tail};
+  spec.capture_stderr = true;
+
+  const AttemptOutcome outcome = Run(spec);
+
+  EXPECT_EQ(outcome.failure, std::nullopt);
+  EXPECT_THAT(outcome.output, StartsWith("[... 13222784 bytes left out ...]xxx"));
+  EXPECT_LT(outcome.output.size() + outcome.error_output.size(), kKeptBytesMax + 100);
 }
 
 TEST_F(Attendant, MakesTheResultFromTheWholeOutput) {
