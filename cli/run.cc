@@ -369,6 +369,13 @@ int RunWorkflow(const RunOptions& options) {
       CompileWorkflow(request.text, {.workflow = options.workflow, .lenient = options.lenient});
   fmt::print(stderr, "{}", FormatProblems(options.file, compiled.problems));
   if (compiled.plan == nullptr) return kExitBadRequest;
+  if (compiled.unsupported_work && !options.lenient) {
+    return Refuse(
+        fmt::format("{}:{}:{}: {}; with --lenient the run starts, and the task fails when "
+                    "its turn comes",
+                    options.file, compiled.unsupported_work->line,
+                    compiled.unsupported_work->column, compiled.unsupported_work->message));
+  }
   request.plan = compiled.plan;
   if (options.dry_run) {
     fmt::print("{}", FormatPlan(*request.plan));
