@@ -72,6 +72,48 @@ TEST(Losses, CountOverRestartsAndGiveUpAPoisonTask) {
   }
 }
 
+// Example C of the language: losses and failures are counted apart. `dies`: attempts that die with
+// their worker; the second attempt times out, the others fail.
+TaskRecord ExampleC(const std::set<std::uint32_t>& dies) {
+  PlanMaker maker;
+  const auto fallback = maker.Agent("fallback");
+  RecoveryRules rules{.retry = 1};
+  if (dies.size() == 3) rules.fallback_agents = {fallback};
+  const auto task = maker.Task("t", {}, kNone, rules);
+  Cluster cluster(maker.Share(), 1, 3, 1);
+  std::uint32_t begun = 0;
+  cluster.on_start = [&](const AttemptSpec& spec) { begun = spec.id.number; };
+  cluster.outcome_of = [](const AttemptSpec& spec) {
+    return spec.id.number == 2 ? FailureClass::Timeout : FailureClass::AgentError;
+  };
+  cluster.Submit();
+  while (!cluster.Ended()) {
+    cluster.Step();
+    if (!dies.contains(std::exchange(begun, 0))) continue;
+    cluster.LoseMachine(cluster.Task(task).worker);
+  }
+  return cluster.Task(task);
+}
+
+TEST(Losses, AreCountedApartFromFailures) {
+  const TaskRecord task = ExampleC({1, 3});
+
+  EXPECT_EQ(task.attempts, 4u);
+  EXPECT_EQ(task.step_failures, 2u);
+  EXPECT_EQ(task.losses, 2u);
+  EXPECT_EQ(task.failure, FailureClass::AgentError);
+  EXPECT_EQ(task.state, TaskState::Failed);
+}
+
+TEST(Losses, TheThirdGivesUpEvenWithFallbackAgentsLeft) {
+  const TaskRecord task = ExampleC({1, 3, 4});
+
+  EXPECT_EQ(task.attempts, 4u);
+  EXPECT_EQ(task.failure, FailureClass::WorkerLost);
+  EXPECT_EQ(task.step, 0u);
+  EXPECT_EQ(task.state, TaskState::Failed);
+}
+
 // A plan whose agent always fails; others wait for its breaker.
 std::shared_ptr<const Plan> Shaky(std::uint32_t tasks) {
   PlanMaker maker;

@@ -152,6 +152,7 @@ class Cluster {
 
   // Decides how an attempt ends; default: by the faults. The time it takes is drawn.
   std::function<std::optional<FailureClass>(const AttemptSpec&)> outcome_of;
+  std::function<std::string(const AttemptSpec&)> message_of;  // Of a failure.
   std::function<void(const AttemptSpec&)> on_start;
 
  private:
@@ -273,7 +274,7 @@ class Cluster {
     outcome.failure = failure;
     outcome.started = attempt.started;
     outcome.ended = now_;
-    if (failure) outcome.message = "model";
+    if (failure) outcome.message = message_of ? message_of(attempt.spec) : "model";
     attempt.outcome = std::move(outcome);
     if (!failure && attempt.spec.id.subject == Subject::Task) ++successes_[attempt.spec.id.index];
   }

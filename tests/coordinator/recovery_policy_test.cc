@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <iterator>
+
 namespace troupe {
 namespace {
 
@@ -14,49 +16,98 @@ Recovery Decide(const RecoveryRules& rules, const Standing& standing, double dra
   return DecideRecovery(rules, kNoLimits, standing, draw);
 }
 
-// The table of docs/language.md, "The next step": class × (retries left, used up with a fallback
-// left, nothing left).
-TEST(RecoveryPolicy, FollowsTheTableOfTheLanguage) {
-  const RecoveryRules both{.retry = 1, .fallback_agents = {7}};
-  const RecoveryRules none{.retry = 1};
-  for (int i = 0; i < kFailureClassCount; ++i) {
-    const auto c = static_cast<FailureClass>(i);
-    if (c == Cancelled || c == HookFailed) continue;
-    const Standing fresh{.failure = c, .step_failures = 1, .losses = 1, .rate_limits = 1};
-    const Standing used{.failure = c, .step_failures = 2, .losses = 1, .rate_limits = 1};
-    const Recovery left = Decide(both, fresh);
-    const Recovery fallback = Decide(both, used);
-    const Recovery nothing = Decide(none, used);
-    switch (Traits(c).by_default) {
-      case DefaultStep::Retry:
-        EXPECT_EQ(left, Recovery(Retry{seconds(1)})) << Name(c);
-        EXPECT_EQ(fallback, Recovery(NextAgent{})) << Name(c);
-        EXPECT_EQ(nothing, Recovery(GiveUp{})) << Name(c);
+// docs/language.md, "Failure classes": class, counts, by default, may be listed, may be told,
+// counts for the breaker. The steps: r retry, n next agent, o other worker, w wait, a again, g give
+// up.
+struct ClassRow {
+  FailureClass failure;
+  const char* name;
+  bool counts;
+  char by_default;
+  bool listable;
+  bool told;
+  bool breaker;
+};
+constexpr ClassRow kClasses[] = {
+    {AgentError, "agent_error", true, 'r', true, true, true},
+    {Transient, "transient", true, 'r', true, true, true},
+    {Overloaded, "overloaded", true, 'r', true, true, true},
+    {Timeout, "timeout", true, 'r', true, true, true},
+    {Crashed, "crashed", true, 'r', true, true, true},
+    {MaxTurns, "max_turns", true, 'r', true, true, false},
+    {SchemaFailed, "schema_failed", true, 'r', true, true, false},
+    {InvalidRequest, "invalid_request", true, 'n', true, true, false},
+    {ContextOverflow, "context_overflow", true, 'n', true, true, false},
+    {Budget, "budget", true, 'n', true, true, false},
+    {Refusal, "refusal", true, 'n', true, true, false},
+    {PermissionDenied, "permission_denied", true, 'n', true, true, false},
+    {DodUnmet, "dod_unmet", true, 'n', true, false, false},
+    {Billing, "billing", false, 'n', false, true, true},
+    {Auth, "auth", false, 'o', false, true, true},
+    {SpawnFailed, "spawn_failed", false, 'o', true, false, false},
+    {RateLimited, "rate_limited", false, 'w', false, true, false},
+    {QueueTimeout, "queue_timeout", false, 'n', false, false, false},
+    {WorkerLost, "worker_lost", false, 'a', false, false, false},
+    {Unresolved, "unresolved", false, 'g', false, false, false},
+};
+
+TEST(FailureClass, AreThoseOfTheTable) {
+  EXPECT_EQ(std::size(kClasses) + 2, static_cast<std::size_t>(kFailureClassCount));
+  for (const ClassRow& row : kClasses) {
+    EXPECT_EQ(Name(row.failure), row.name);
+    EXPECT_EQ(FailureClassFromName(row.name), row.failure);
+    EXPECT_EQ(Counts({}, row.failure), row.counts) << row.name;
+    EXPECT_EQ(Traits(row.failure).listable, row.listable) << row.name;
+    EXPECT_EQ(Traits(row.failure).told, row.told) << row.name;
+    EXPECT_EQ(Traits(row.failure).trips_breaker, row.breaker) << row.name;
+  }
+}
+
+// docs/language.md, "The next step": what follows with retries left, with retries used up and a
+// fallback left, and with nothing left.
+TEST(RecoveryPolicy, FollowsTheTableRowByRow) {
+  const RecoveryRules with_fallback{.retry = 1, .fallback_agents = {7}};
+  const RecoveryRules alone{.retry = 1};
+  const Recovery retry = Retry{seconds(1)};
+  const Recovery next = NextAgent{};
+  const Recovery give_up = GiveUp{};
+  const Recovery again = Again{};
+  const Recovery wait = WaitForAgent{seconds(30)};
+  for (const ClassRow& row : kClasses) {
+    const Standing left{.failure = row.failure, .step_failures = 1, .losses = 1, .rate_limits = 1};
+    Standing used = left;
+    used.step_failures = 2;
+    Standing elsewhere = left;
+    elsewhere.unfit_workers = 1;
+    elsewhere.other_worker = true;
+    const Recovery row_left = Decide(with_fallback, left);
+    const Recovery row_used = Decide(with_fallback, used);
+    const Recovery row_nothing = Decide(alone, used);
+    switch (row.by_default) {
+      case 'r':
+        EXPECT_EQ(row_left, retry) << row.name;
+        EXPECT_EQ(row_used, next) << row.name;
+        EXPECT_EQ(row_nothing, give_up) << row.name;
         break;
-      case DefaultStep::NextAgent:
-      case DefaultStep::OtherWorker:  // No other worker is there.
-        EXPECT_EQ(left, Recovery(NextAgent{})) << Name(c);
-        EXPECT_EQ(fallback, Recovery(NextAgent{})) << Name(c);
-        EXPECT_EQ(nothing, Recovery(GiveUp{})) << Name(c);
-        EXPECT_EQ(Decide(none, fresh), Recovery(GiveUp{})) << Name(c);
+      case 'o':
+        EXPECT_EQ(Decide(with_fallback, elsewhere), again) << row.name;
+        [[fallthrough]];
+      case 'n':
+        EXPECT_EQ(row_left, next) << row.name;
+        EXPECT_EQ(Decide(alone, left), give_up) << row.name;
+        EXPECT_EQ(row_used, next) << row.name;
+        EXPECT_EQ(row_nothing, give_up) << row.name;
         break;
-      case DefaultStep::Wait:
-        EXPECT_EQ(left, Recovery(WaitForAgent{seconds(30)}));
-        EXPECT_EQ(fallback, Recovery(WaitForAgent{seconds(30)}));
-        EXPECT_EQ(nothing, Recovery(WaitForAgent{seconds(30)}));
+      case 'w':
+        for (const Recovery& r : {row_left, row_used, row_nothing}) EXPECT_EQ(r, wait) << row.name;
         break;
-      case DefaultStep::Again:
-        EXPECT_EQ(left, Recovery(Again{}));
-        EXPECT_EQ(fallback, Recovery(Again{}));
-        EXPECT_EQ(nothing, Recovery(Again{}));
+      case 'a':
+        for (const Recovery& r : {row_left, row_used, row_nothing}) EXPECT_EQ(r, again) << row.name;
         break;
-      case DefaultStep::GiveUp:
-        EXPECT_EQ(left, Recovery(GiveUp{}));
-        EXPECT_EQ(fallback, Recovery(GiveUp{}));
-        EXPECT_EQ(nothing, Recovery(GiveUp{}));
-        break;
-      case DefaultStep::None:
-        break;
+      default:
+        for (const Recovery& r : {row_left, row_used, row_nothing}) {
+          EXPECT_EQ(r, give_up) << row.name;
+        }
     }
   }
 }
