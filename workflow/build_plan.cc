@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <tuple>
 #include <utility>
 
@@ -50,6 +51,23 @@ bool UsesItself(const Template& text) {
     return ref != nullptr &&
            (ref->kind == Ref::Kind::SelfOutput || ref->kind == Ref::Kind::SelfResult);
   });
+}
+
+// Those of `tasks` that `chosen` names, in that order. Needs no room for two of each.
+std::vector<PlannedTask> Permuted(std::vector<PlannedTask> tasks,
+                                  const std::vector<std::uint32_t>& chosen) {
+  std::vector<std::uint32_t> stands_at(tasks.size());  // Where each of them is by now,
+  std::iota(stands_at.begin(), stands_at.end(), 0u);
+  std::vector<std::uint32_t> is_at = stands_at;  // and which one is at each place.
+  for (std::uint32_t i = 0; i < chosen.size(); ++i) {
+    const std::uint32_t from = stands_at[chosen[i]];
+    if (from == i) continue;
+    std::swap(tasks[i], tasks[from]);
+    is_at[from] = is_at[i];
+    stands_at[is_at[from]] = from;
+  }
+  tasks.resize(chosen.size());
+  return tasks;
 }
 
 // Rules that are equal are stored once.
@@ -171,12 +189,13 @@ void Builder::AddTasks() {
   SharedRules rules;
   std::vector<std::uint64_t> agents;
   for (const Agent& agent : plan_->agents) agents.push_back(Fingerprint(agent));
-  plan_->tasks.reserve(tasks_.size());
   std::vector<std::string_view> ids;
   for (const TaskDoc& doc : document_.tasks) ids.push_back(doc.id);
-  for (std::uint32_t index : tasks_) {
+  plan_->tasks = Permuted(std::move(texts_.tasks), tasks_);
+  for (std::uint32_t i = 0; i < tasks_.size(); ++i) {
+    const std::uint32_t index = tasks_[i];
     const TaskDoc& doc = document_.tasks[index];
-    PlannedTask task = std::move(texts_.tasks[index]);
+    PlannedTask& task = plan_->tasks[i];
     task.rules = rules.Share(MergeRules(OnErrorOf(doc, document_), doc.asked_for_failed));
     std::shared_ptr<Condition> condition;
     if (doc.condition) condition = std::make_shared<Condition>(doc.condition->condition);
@@ -187,7 +206,6 @@ void Builder::AddTasks() {
     AddParts(index, task);
     task.needs = Needs(index);
     task.stage = order_.StageOf(index);
-    plan_->tasks.push_back(std::move(task));
   }
 }
 

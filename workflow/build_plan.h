@@ -22,8 +22,9 @@ struct CompiledTexts {
   std::vector<HooksDoc> workflow_hooks = {};  // Of each workflow.
 };
 
-// Compiles everything, also what will not run, so that all of it is checked.
-CompiledTexts CompileTexts(Reader& reader, const Document& document, References& references);
+// Compiles everything, also what will not run, so that all of it is checked. Without `keep` the
+// tasks are left out of the result. Takes each task's `work` out of the document.
+CompiledTexts CompileTexts(Reader& reader, Document& document, References& references, bool keep);
 
 // What runs under `workflow`. There must be no errors.
 std::shared_ptr<const Plan> BuildPlan(const Document& document, const Order& order,

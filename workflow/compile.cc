@@ -75,7 +75,7 @@ Compiled Compiler::Compile() {
     return compiled;
   }
   References references(reader, document);
-  CompiledTexts texts = CompileTexts(reader, document, references);
+  CompiledTexts texts = CompileTexts(reader, document, references, !options_.check_only);
   CheckStageCycles(document, source_, problems_);
   const std::uint32_t chosen = ChooseWorkflow(document, options_.workflow, problems_);
   const Order order(document, chosen);
@@ -85,7 +85,8 @@ Compiled Compiler::Compile() {
     CheckUpstream(order, document, references.uses(), checked, problems_);
   }
   CheckOtherWorkflows(document, chosen, references.uses(), checked);
-  if (!problems_.has_errors()) {
+  compiled.ok = !problems_.has_errors();
+  if (compiled.ok && !options_.check_only) {
     compiled.plan = BuildPlan(document, order, chosen, std::move(texts));
   }
   compiled.problems = problems_.TakeSorted(source_);

@@ -27,11 +27,14 @@ struct Problem {
 struct CompileOptions {
   std::string workflow = "";  // --workflow NAME; "": the first in the file.
   bool lenient = false;
+  bool check_only = false;  // Make no plan; takes half the memory.
 };
 
 struct Compiled {
-  std::shared_ptr<const Plan> plan = {};  // Null if there is an error among the problems.
-  std::vector<Problem> problems = {};     // Sorted by line and column.
+  // Null if there is an error among the problems, or no plan was wanted.
+  std::shared_ptr<const Plan> plan = {};
+  bool ok = false;                     // There is no error among the problems.
+  std::vector<Problem> problems = {};  // Sorted by line and column.
   // Set if the file has work that troupe cannot do, a task of the kind `uses`, `embed`,
   // `uses_workflow` or `mcp_tool`: the first of them, as an error. `validate` only warns of it,
   // which stands in `problems`; a run that is not lenient is refused with it.

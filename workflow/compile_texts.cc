@@ -12,10 +12,10 @@ namespace {
 
 class TextCompiler {
  public:
-  TextCompiler(Reader& reader, const Document& document, References& references)
+  TextCompiler(Reader& reader, Document& document, References& references)
       : reader_(reader), document_(document), references_(references) {}
 
-  CompiledTexts Compile();
+  CompiledTexts Compile(bool keep);
 
  private:
   Agent CompileAgent(const AgentDoc& doc);
@@ -27,7 +27,7 @@ class TextCompiler {
   std::optional<Template> WorkingDirectory(NodeId own, const Scope& scope);
 
   Reader& reader_;
-  const Document& document_;
+  Document& document_;
   References& references_;
   std::optional<Template> root_cwd_;
 };
@@ -53,13 +53,15 @@ bool VariesByIteration(const Template& text) {
   });
 }
 
-CompiledTexts TextCompiler::Compile() {
+CompiledTexts TextCompiler::Compile(bool keep) {
   CompiledTexts texts;
   if (document_.cwd != kNoNode) root_cwd_ = references_.Compile(document_.cwd, {});
   for (const AgentDoc& agent : document_.agents) texts.agents.push_back(CompileAgent(agent));
-  texts.tasks.reserve(document_.tasks.size());
+  if (keep) texts.tasks.reserve(document_.tasks.size());
   for (std::uint32_t i = 0; i < document_.tasks.size(); ++i) {
-    texts.tasks.push_back(CompileTask(i));
+    PlannedTask task = CompileTask(i);
+    document_.tasks[i].work.reset();
+    if (keep) texts.tasks.push_back(std::move(task));
   }
   texts.root_hooks = CompileHooks(document_.hooks);
   for (const WorkflowDoc& workflow : document_.workflows) {
@@ -146,7 +148,7 @@ PlannedTask TextCompiler::CompileTask(std::uint32_t index) {
         fmt::format("all iterations would write {}; put ${{loop.index}} into the path",
                     Quote(reader_.tree.Text(doc.output))));
   }
-  task.settings = doc.settings;
+  if (doc.settings) task.settings = *doc.settings;
   bool holds_references = false;
   task.inputs = references_.CompileInputs(index, holds_references);
   // What belongs to the loop as a whole knows nothing of its iterations.
@@ -209,8 +211,8 @@ HooksDoc TextCompiler::CompileHooks(const HooksDoc& hooks) {
 
 }  // namespace
 
-CompiledTexts CompileTexts(Reader& reader, const Document& document, References& references) {
-  return TextCompiler(reader, document, references).Compile();
+CompiledTexts CompileTexts(Reader& reader, Document& document, References& references, bool keep) {
+  return TextCompiler(reader, document, references).Compile(keep);
 }
 
 }  // namespace troupe

@@ -119,8 +119,8 @@ void EdgeCounter::TakeBack(std::size_t marks) {
 void EdgeCounter::Walk(std::uint32_t index) {
   const TaskDoc& task = document_.tasks[index];
   const std::size_t before = marks_.size();
-  for (std::uint32_t need : task.needs) {
-    if (need != kNone) Mark(need);
+  for (const Named& need : task.depends_on) {
+    if (need.index != kNone) Mark(need.index);
   }
   if (task.condition) {
     for (const Ask& ask : task.condition->asks) Mark(ask.task);

@@ -109,9 +109,7 @@ struct TaskDoc {
   std::unique_ptr<WorkDoc> work = {};
   std::unique_ptr<OnErrorDoc> on_error = {};
   std::vector<Named> depends_on = {};
-  std::vector<std::uint32_t> needs = {};  // Indexes of depends_on, kNone where unknown.
   std::vector<Named> parallel_with = {};
-  std::vector<std::uint32_t> parallel = {};
   std::uint32_t priority = 0;
   NodeId inputs = kNoNode;
   NodeId output = kNoNode;
@@ -120,8 +118,8 @@ struct TaskDoc {
   NodeId condition_node = kNoNode;
   std::unique_ptr<ConditionDoc> condition = {};  // Made when names are resolved.
   std::unique_ptr<LoopDoc> loop = {};
-  bool asked_for_failed = false;  // By a condition, or a parent is.
-  Settings settings = {};         // Its own and its parents'.
+  bool asked_for_failed = false;                  // By a condition, or a parent is.
+  std::shared_ptr<const Settings> settings = {};  // Its own and its parents'. Null: none.
   std::uint32_t timeout_at = kNoPlace;
   bool refused_loop = false;      // Has keys that are refused, so that some of its references
   bool refused_subtasks = false;  // and the names below it cannot be judged.

@@ -36,8 +36,8 @@ void Order::AddTask(std::uint32_t index) {
     Add(task.parent, index, task.at, Cause::Subtask);
     Add(start, start_of_[task.parent], task.at, Cause::Parent);
   }
-  for (std::size_t i = 0; i < task.needs.size(); ++i) {
-    if (task.needs[i] != kNone) Add(start, task.needs[i], task.depends_on[i].at, Cause::DependsOn);
+  for (const Named& need : task.depends_on) {
+    if (need.index != kNone) Add(start, need.index, need.at, Cause::DependsOn);
   }
   if (!task.condition) return;
   for (const Ask& ask : task.condition->asks) Add(start, ask.task, ask.at, Cause::Condition);
@@ -161,16 +161,17 @@ std::vector<std::vector<std::size_t>> GroupsOf(const StageDoc& stage, const Docu
     const std::uint32_t index = stage.tasks[i].index;
     if (index == kNone) continue;
     const TaskDoc& task = document.tasks[index];
-    const bool joins = named.count(index) > 0 ||
-                       std::any_of(task.parallel.begin(), task.parallel.end(),
-                                   [&](std::uint32_t other) { return group.count(other) > 0; });
+    const bool joins =
+        named.count(index) > 0 ||
+        std::any_of(task.parallel_with.begin(), task.parallel_with.end(),
+                    [&](const Named& other) { return group.count(other.index) > 0; });
     if (!joins) {
       groups.emplace_back();
       group.clear();
       named.clear();
     }
     group.insert(index);
-    named.insert(task.parallel.begin(), task.parallel.end());
+    for (const Named& other : task.parallel_with) named.insert(other.index);
     groups.back().push_back(i);
   }
   return groups;

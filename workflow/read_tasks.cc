@@ -26,6 +26,7 @@ struct Reading {
   std::string_view unsupported = "";  // A kind that we cannot do.
   std::uint32_t unsupported_at = kNoPlace;
   std::optional<std::uint32_t> priority = {};
+  Settings settings = {};
   NodeId subtasks = kNoNode;
   NodeId loop = kNoNode;
 };
@@ -211,17 +212,16 @@ constexpr Key<Reading> kTaskKeys[] = {
     {"on_complete", Support::Now, ReadOnComplete},
     {"timeout_secs", Support::Now,
      [](R& r, const F& f, Reading& t) {
-       t.task.settings.timeout = r.Seconds(f);
+       t.settings.timeout = r.Seconds(f);
        t.task.timeout_at = r.At(f);
      }},
     {"silence_secs", Support::Now,
-     [](R& r, const F& f, Reading& t) { t.task.settings.silence = r.Seconds(f); }},
+     [](R& r, const F& f, Reading& t) { t.settings.silence = r.Seconds(f); }},
     {"queue_timeout_secs", Support::Now,
-     [](R& r, const F& f, Reading& t) { t.task.settings.queue_timeout = r.Seconds(f); }},
+     [](R& r, const F& f, Reading& t) { t.settings.queue_timeout = r.Seconds(f); }},
     {"requires", Support::Now,
-     [](R& r, const F& f, Reading& t) { ReadRequires(r, f, t.task.settings); }},
-    {"limits", Support::Now,
-     [](R& r, const F& f, Reading& t) { ReadLimits(r, f, t.task.settings); }},
+     [](R& r, const F& f, Reading& t) { ReadRequires(r, f, t.settings); }},
+    {"limits", Support::Now, [](R& r, const F& f, Reading& t) { ReadLimits(r, f, t.settings); }},
     {"outputs", Support::NotYet},
     {"definition_of_done", Support::NotYet},
     {"loop_control", Support::NotYet},
@@ -304,13 +304,13 @@ void SettleKind(Reader& reader, Reading& reading, bool refused_kind, Document& d
 void SettleTimeout(Reader& reader, Reading& reading) {
   TaskDoc& task = reading.task;
   if (!task.work || !task.work->timeout) return;
-  if (task.settings.timeout) {
+  if (reading.settings.timeout) {
     reader.problems.Error(
         task.work->timeout_at, "kind",
         fmt::format("task {} has \"timeout_secs\" twice, in {} and beside it; keep one",
                     Quote(task.id), Quote(reading.kinds[0])));
   }
-  task.settings.timeout = task.work->timeout;
+  reading.settings.timeout = task.work->timeout;
 }
 
 void SettleLoop(Reader& reader, Reading& reading) {
@@ -334,8 +334,9 @@ void Inherit(const TaskDoc& parent, Reading& reading) {
     task.agent = parent.agent;
     task.has_agent = parent.has_agent;
   }
+  if (!parent.settings) return;
   const auto inherit = [&](auto member) {
-    if (!(task.settings.*member)) task.settings.*member = parent.settings.*member;
+    if (!(reading.settings.*member)) reading.settings.*member = (*parent.settings).*member;
   };
   inherit(&Settings::timeout);
   inherit(&Settings::silence);
@@ -345,6 +346,16 @@ void Inherit(const TaskDoc& parent, Reading& reading) {
   inherit(&Settings::max_combined_bytes);
   inherit(&Settings::truncation);
   inherit(&Settings::labels);
+}
+
+// Settings that are a parent's are shared with it.
+void SettleSettings(const TaskDoc* parent, Reading& reading) {
+  if (reading.settings == Settings()) return;
+  if (parent != nullptr && parent->settings && *parent->settings == reading.settings) {
+    reading.task.settings = parent->settings;
+  } else {
+    reading.task.settings = std::make_shared<const Settings>(std::move(reading.settings));
+  }
 }
 
 // False after reporting that there are too many tasks.
@@ -437,7 +448,9 @@ void ReadTask(Reader& reader, const NewTask& made, Document& document) {
     }
     SettleTimeout(reader, reading);
     task.priority = reading.priority.value_or(0);
-    if (made.parent != kNone) Inherit(document.tasks[made.parent], reading);
+    const TaskDoc* parent = made.parent == kNone ? nullptr : &document.tasks[made.parent];
+    if (parent != nullptr) Inherit(*parent, reading);
+    SettleSettings(parent, reading);
     SettleLoop(reader, reading);
     SettleKind(reader, reading, refused_kind, document);
   }

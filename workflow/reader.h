@@ -30,6 +30,7 @@ struct Field {
 struct Named {
   std::string_view name = "";
   std::uint32_t at = kNoPlace;
+  std::uint32_t index = 0xFFFF'FFFF;  // Of what it names, once that was looked up.
 };
 
 inline constexpr double kSecondsMax = 31'536'000;

@@ -238,11 +238,11 @@ void Resolver::ResolveTask(std::uint32_t index) {
   } else if (task.has_agent) {
     task.agent_index = document_.tasks[task.parent].agent_index;
   }
-  for (const Named& name : task.depends_on) {
-    task.needs.push_back(names_.Require(name, index, whose + " depends on"));
+  for (Named& name : task.depends_on) {
+    name.index = names_.Require(name, index, whose + " depends on");
   }
-  for (const Named& name : task.parallel_with) {
-    task.parallel.push_back(names_.Require(name, index, whose + " runs parallel with"));
+  for (Named& name : task.parallel_with) {
+    name.index = names_.Require(name, index, whose + " runs parallel with");
   }
   if (task.on_error) ResolveOnError("on_error of " + whose, *task.on_error);
   if (task.condition_node != kNoNode) {
@@ -274,11 +274,11 @@ void Resolver::NoteAsked() {
 
 void Resolver::WarnAboutParallel() {
   const bool any = std::any_of(document_.tasks.begin(), document_.tasks.end(),
-                               [](const TaskDoc& task) { return !task.parallel.empty(); });
+                               [](const TaskDoc& task) { return !task.parallel_with.empty(); });
   if (!any) return;
   for (std::uint32_t i = 0; i < document_.tasks.size(); ++i) {
-    for (std::uint32_t need : document_.tasks[i].needs) {
-      edges_.insert((std::uint64_t{i} << 32) | need);
+    for (const Named& need : document_.tasks[i].depends_on) {
+      edges_.insert((std::uint64_t{i} << 32) | need.index);
     }
   }
   for (std::uint32_t i = 0; i < document_.tasks.size(); ++i) WarnAboutParallelOf(i);
@@ -289,8 +289,8 @@ void Resolver::WarnAboutParallelOf(std::uint32_t index) {
   const auto depends = [&](std::uint32_t a, std::uint32_t b) {
     return edges_.count((std::uint64_t{a} << 32) | b) > 0;
   };
-  for (std::size_t i = 0; i < task.parallel.size(); ++i) {
-    const std::uint32_t other = task.parallel[i];
+  for (const Named& name : task.parallel_with) {
+    const std::uint32_t other = name.index;
     if (other == kNone) continue;
     std::string what;
     if (other == index) {
@@ -302,7 +302,7 @@ void Resolver::WarnAboutParallelOf(std::uint32_t index) {
     } else {
       continue;
     }
-    problems_.Warning(task.parallel_with[i].at, "parallel-with",
+    problems_.Warning(name.at, "parallel-with",
                       fmt::format("task {} cannot run parallel with {}", Quote(task.id), what));
   }
 }
