@@ -105,6 +105,8 @@ struct AttemptSpec {
   bool operator==(const AttemptSpec&) const = default;
 };
 
+inline constexpr std::size_t kOutcomeEventsBytesMax = 64u << 10;
+
 struct Usage {
   std::uint64_t input_tokens = 0;
   std::uint64_t output_tokens = 0;
@@ -129,6 +131,9 @@ struct AttemptOutcome {
   std::string session = "";  // The conversation, to resume it.
   std::vector<std::string> denied_tools = {};
   bool never_started = false;  // The attempt was handed back before anything ran.
+  // What the agent said of its progress, a JSON object a line:
+  // {"at":ms,"type":"tool","text":"Bash"}. The last kOutcomeEventsBytesMax of it.
+  std::string events = "";
   bool operator==(const AttemptOutcome&) const = default;
 };
 

@@ -15,16 +15,17 @@ namespace troupe {
 
 class LogText {
  public:
-  enum class Stream { Output, Error };
+  enum class Stream { Output, Error, Events };
 
   // A running attempt has printed more; `Known()` bytes of each stream were there before.
   void Running(const AttemptId& id, const std::string& name, std::string_view more_output,
-               std::string_view more_error);
+               std::string_view more_error, std::string_view more_events);
   std::size_t Known(const AttemptId& id, Stream stream) const;
 
   // What is kept of an attempt that has ended as `end` says: "attempt 1 on w1: ok".
+  // Events are as in AttemptOutcome::events.
   void Ended(const AttemptId& id, const std::string& name, const std::string& end,
-             std::string_view output, std::string_view error);
+             std::string_view output, std::string_view error, std::string_view events);
   bool HasEnded(const AttemptId& id) const { return ended_.contains(id); }
 
   // What is new since the last call.
@@ -42,6 +43,7 @@ class LogText {
   struct Attempt {
     Shown output = {};
     Shown error = {};
+    Shown events = {};
   };
 
   void Heading(const std::string& text);

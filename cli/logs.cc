@@ -83,7 +83,7 @@ class LogReader {
       text_.Ended(o.id, Escaped(run.live->FullId(index)),
                   fmt::format("attempt {}{} on {}: {}{}", o.id.number, who, Escaped(attempt.worker),
                               how, attempt.accepted ? "" : " (came too late; not used)"),
-                  o.output, o.error_output);
+                  o.output, o.error_output, o.events);
     }
   }
 
@@ -97,7 +97,7 @@ class LogReader {
       std::string end(Name(hook.state));
       if (!hook.worker.empty()) end += " on " + Escaped(hook.worker);
       if (!hook.message.empty()) end += ": " + Escaped(hook.message);
-      text_.Ended(id, name, end, hook.output, hook.error_output);
+      text_.Ended(id, name, end, hook.output, hook.error_output, "");
     }
   }
 
@@ -105,7 +105,8 @@ class LogReader {
     const fs::path spool = SpoolOf(options_.state_dir, id);
     if (spool.empty()) return;
     text_.Running(id, name, ReadFrom(spool / "stdout", text_.Known(id, LogText::Stream::Output)),
-                  ReadFrom(spool / "stderr", text_.Known(id, LogText::Stream::Error)));
+                  ReadFrom(spool / "stderr", text_.Known(id, LogText::Stream::Error)),
+                  ReadFrom(spool / "events", text_.Known(id, LogText::Stream::Events)));
   }
 
   const StateOptions& options_;

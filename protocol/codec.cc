@@ -65,7 +65,7 @@ template <Is<AttemptOutcome> S>
 auto Fields(S& s) {
   return std::tie(s.id, s.failure, s.message, s.output, s.error_output, s.result_json, s.started,
                   s.ended, s.exit_code, s.signal, s.retry_after, s.usage, s.session, s.denied_tools,
-                  s.never_started);
+                  s.never_started, s.events);
 }
 template <Is<Started::Item> S>
 auto Fields(S& s) {

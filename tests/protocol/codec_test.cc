@@ -59,6 +59,7 @@ AttemptOutcome SampleOutcome() {
   outcome.usage = {1, 2, 0.5};
   outcome.session = "session";
   outcome.denied_tools = {"a", "b"};
+  outcome.events = "{}\n";
   outcome.never_started = true;
   return outcome;
 }

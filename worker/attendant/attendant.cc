@@ -152,6 +152,7 @@ AttemptOutcome Attempt::Run() {
   outcome.usage = verdict.usage;
   outcome.session = ValidUtf8(verdict.session);
   outcome.denied_tools = std::move(verdict.denied_tools);
+  outcome.events = events_.tail();
   output_file_.reset();
   static_cast<void>(RemoveTree(directory_ / "private"));
   return outcome;

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "base/attempt.h"
 #include "worker/attendant/json_text.h"
 #include "worker/attendant/utf8.h"
 
@@ -26,6 +27,11 @@ void EventLog::Append(Instant at, const std::vector<AgentEvent>& events) {
     lines += line;
   }
   if (lines.empty()) return;
+  tail_ += lines;
+  if (tail_.size() > kOutcomeEventsBytesMax) {
+    const std::size_t cut = tail_.find('\n', tail_.size() - kOutcomeEventsBytesMax);
+    tail_.erase(0, cut == std::string::npos ? tail_.size() : cut + 1);
+  }
   if (!file_.open()) {
     file_ = Fd(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "base/time.h"
@@ -21,10 +22,14 @@ class EventLog {
   // Texts are cut, and when the file is full or cannot be written, events are dropped.
   void Append(Instant at, const std::vector<AgentEvent>& events);
 
+  // The last lines of it, for the outcome.
+  const std::string& tail() const { return tail_; }
+
  private:
   std::filesystem::path path_;
   Fd file_;  // Opened by the first event.
   std::uint64_t left_ = kEventLogBytesMax;
+  std::string tail_;
 };
 
 }  // namespace troupe

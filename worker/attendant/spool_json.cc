@@ -256,6 +256,7 @@ std::string ToJson(const AttemptOutcome& outcome) {
                  {"cost_usd", outcome.usage.cost_usd}}},
                {"session", outcome.session},
                {"denied_tools", outcome.denied_tools},
+               {"events", outcome.events},
                {"never_started", outcome.never_started}});
 }
 
@@ -278,6 +279,7 @@ Result<AttemptOutcome> OutcomeFromJson(const std::string& text) {
     Get(usage, "cost_usd", out.usage.cost_usd);
     Get(json, "session", out.session);
     Get(json, "denied_tools", out.denied_tools);
+    Get(json, "events", out.events);
     Get(json, "never_started", out.never_started);
   });
 }

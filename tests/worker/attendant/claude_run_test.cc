@@ -28,6 +28,7 @@ TEST_F(ClaudeRun, Succeeds) {
   EXPECT_EQ(outcome.session, "s-1");
   EXPECT_EQ(outcome.usage, (Usage{100, 7, 0.25}));
   EXPECT_THAT(Read(Directory(spec) / "events"), HasSubstr("\"text\":\"hi\",\"type\":\"text\""));
+  EXPECT_EQ(outcome.events, Read(Directory(spec) / "events"));
   EXPECT_THAT(Read(Directory(spec) / "stdout"), HasSubstr("\"type\": \"result\""));
 }
 

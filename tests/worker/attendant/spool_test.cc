@@ -67,6 +67,7 @@ AttemptOutcome FullOutcome() {
   outcome.usage = {1, 2, 0.125};
   outcome.session = "s";
   outcome.denied_tools = {"Bash"};
+  outcome.events = "{}\n";
   outcome.never_started = true;
   return outcome;
 }
