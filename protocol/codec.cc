@@ -26,6 +26,10 @@ using Writer = msgpack::packer<StringBuffer>;
 // Sizes above these are refused before anything is allocated.
 constexpr std::uint32_t kItemsMax = 65'536;
 constexpr std::uint32_t kDepthMax = 8;
+// Values in one frame: what is a byte on the wire may be fifty in memory.
+constexpr std::size_t kValuesMax = 1u << 20;
+constexpr std::size_t kReserveMax =
+    1'024;  // Items of a list that are believed before they are seen.
 
 // --- the fields of each struct, in the order of the wire; only ever appended ---
 
@@ -55,7 +59,7 @@ auto Fields(S& s) {
                   s.script_content, s.script_file, s.pass_env, s.env, s.run_dir, s.working_dir,
                   s.create_working_dir, s.prompt_mode, s.result_mode, s.prompt, s.inputs_json,
                   s.capture_stdout, s.capture_stderr, s.output_path, s.timeout, s.silence, s.limits,
-                  s.claude, s.mock);
+                  s.claude, s.mock, s.collection_format);
 }
 template <Is<Usage> S>
 auto Fields(S& s) {
@@ -136,6 +140,7 @@ constexpr int Last(RunnerKind) { return kRunnerKindCount - 1; }
 constexpr int Last(PromptMode) { return 3; }
 constexpr int Last(ResultMode) { return 3; }
 constexpr int Last(Truncation) { return 2; }
+constexpr int Last(CollectionFormat) { return 3; }
 constexpr int Last(FailureClass) { return kFailureClassCount - 1; }
 constexpr int Last(CommandKind) { return 3; }
 
@@ -259,8 +264,8 @@ template <class T>
 void Read(const msgpack::object& in, std::vector<T>& v) {
   const msgpack::object_array& array = ArrayOf(in);
   v.clear();
-  v.resize(array.size);
-  for (std::uint32_t i = 0; i < array.size; ++i) Read(array.ptr[i], v[i]);
+  v.reserve(std::min<std::size_t>(array.size, kReserveMax));
+  for (std::uint32_t i = 0; i < array.size; ++i) Read(array.ptr[i], v.emplace_back());
 }
 
 // --- frames: [version, type, fields] ---
@@ -288,6 +293,30 @@ Variant ReadAlternative(std::uint32_t type, const msgpack::object& fields) {
   }
 }
 
+// Stops when there are more values than a message may have.
+struct ValueCounter : msgpack::null_visitor {
+  std::size_t left = kValuesMax;
+  bool Count() { return left-- > 0; }
+  bool visit_nil() { return Count(); }
+  bool visit_boolean(bool) { return Count(); }
+  bool visit_positive_integer(std::uint64_t) { return Count(); }
+  bool visit_negative_integer(std::int64_t) { return Count(); }
+  bool visit_float32(float) { return Count(); }
+  bool visit_float64(double) { return Count(); }
+  bool visit_str(const char*, std::uint32_t) { return Count(); }
+  bool start_array(std::uint32_t) { return Count(); }
+  bool start_map(std::uint32_t) { return false; }
+  bool visit_bin(const char*, std::uint32_t) { return false; }
+  bool visit_ext(const char*, std::uint32_t) { return false; }
+};
+
+bool HasTooManyValues(std::string_view frame) {
+  if (frame.size() <= kValuesMax) return false;  // A value takes a byte at least.
+  ValueCounter counter;
+  std::size_t end = 0;
+  return !msgpack::parse(frame.data(), frame.size(), end, counter);
+}
+
 template <class Variant>
 Result<Variant> DecodeAny(std::string_view frame) {
   const auto bad = [](std::string why) { return Error{ErrorCode::Invalid, std::move(why)}; };
@@ -298,6 +327,7 @@ Result<Variant> DecodeAny(std::string_view frame) {
   const std::uint32_t items_max = std::min(kItemsMax, bytes_max);
   const msgpack::unpack_limit limit(items_max, 0, bytes_max, 0, 0, kDepthMax);
   try {
+    if (HasTooManyValues(frame)) return bad("a frame is broken or has too many values");
     std::size_t end = 0;
     const msgpack::object_handle handle =
         msgpack::unpack(frame.data(), frame.size(), end, nullptr, nullptr, limit);

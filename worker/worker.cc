@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "protocol/limits.h"
+
 namespace troupe {
 namespace {
 
@@ -31,7 +33,10 @@ void WorkerCore::Begin(const std::vector<AttemptId>& running, std::vector<Attemp
                        Instant now, WorkerEffects& effects) {
   for (const AttemptId& id : running) held_[id];
   running_ = running.size();
-  for (AttemptOutcome& outcome : ended) held_[outcome.id].outcome = std::move(outcome);
+  for (AttemptOutcome& outcome : ended) {
+    FitIntoFrame(outcome);
+    held_[outcome.id].outcome = std::move(outcome);
+  }
   SayHello(now, effects);
 }
 
@@ -118,6 +123,7 @@ void WorkerCore::OnStop(const Stop& stop, Instant now, WorkerEffects& effects) {
 void WorkerCore::OnAttemptEnded(AttemptOutcome outcome, Instant) {
   const auto it = held_.find(outcome.id);
   if (it == held_.end() || it->second.outcome) return;
+  FitIntoFrame(outcome);
   --running_;
   unsent_.insert(outcome.id);
   it->second.outcome = std::move(outcome);

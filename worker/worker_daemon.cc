@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/pidfd.h"
+#include "protocol/access.h"
 #include "protocol/codec.h"
 #include "protocol/zmq_endpoint.h"
 #include "worker/attendant/spool.h"
@@ -316,7 +317,7 @@ Status RunWorkerDaemon(const WorkerDaemonOptions& options) {
   mine.worker.incarnation = RandomNumber();
   mine.worker.spool = SpoolIdentity(lock);
   Result<DealerEndpoint> endpoint = DealerEndpoint::Connect(
-      options.endpoint, fmt::format("{}/{:x}", options.worker.name, mine.worker.incarnation));
+      options.endpoint, PeerOfWorker(options.worker.name, mine.worker.incarnation));
   if (!endpoint) return endpoint.error();
   Status status = WorkerDaemon(mine, *std::move(endpoint), signal_fd).Run();
   close(signal_fd);
