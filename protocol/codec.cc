@@ -78,7 +78,7 @@ auto Fields(S& s) {
 template <Is<Hello> S>
 auto Fields(S& s) {
   return std::tie(s.protocol_min, s.protocol_max, s.worker, s.incarnation, s.slots, s.labels,
-                  s.providers, s.holding, s.spool);
+                  s.providers, s.holding, s.spool, s.draining);
 }
 template <Is<Heartbeat> S>
 auto Fields(S& s) {
@@ -93,8 +93,8 @@ auto Fields(S& s) {
   return std::tie(s.outcomes);
 }
 template <Is<Goodbye> S>
-auto Fields(S&) {
-  return std::tie();
+auto Fields(S& s) {
+  return std::tie(s.holding);
 }
 template <Is<ClientCommand> S>
 auto Fields(S& s) {
@@ -102,7 +102,7 @@ auto Fields(S& s) {
 }
 template <Is<Welcome> S>
 auto Fields(S& s) {
-  return std::tie(s.protocol, s.session, s.lease, s.heartbeat);
+  return std::tie(s.protocol, s.session, s.lease, s.heartbeat, s.window);
 }
 template <Is<Dispatch> S>
 auto Fields(S& s) {
@@ -120,9 +120,17 @@ template <Is<UnknownWorker> S>
 auto Fields(S&) {
   return std::tie();
 }
+template <Is<Alive> S>
+auto Fields(S&) {
+  return std::tie();
+}
+template <Is<Drain> S>
+auto Fields(S& s) {
+  return std::tie(s.on);
+}
 template <Is<Refused> S>
 auto Fields(S& s) {
-  return std::tie(s.message);
+  return std::tie(s.message, s.again);
 }
 template <Is<ClientReply> S>
 auto Fields(S& s) {

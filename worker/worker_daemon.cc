@@ -282,7 +282,9 @@ Status WorkerDaemon::Run() {
       const Result<FromCoordinator> message = DecodeFromCoordinator(*bytes);
       if (message) core_.OnMessage(*message, clock_.Now(), effects);
     }
-    if (effects.refused) return Error{ErrorCode::Invalid, *effects.refused};
+    if (effects.refused && effects.refused_for_good) {
+      return Error{ErrorCode::Invalid, *effects.refused};
+    }
     CarryOut(effects);
     if (clock_.Now() >= leave_at_ || (leave_at_ != kNever && !core_.owes())) {
       WorkerEffects last;

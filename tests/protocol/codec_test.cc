@@ -74,22 +74,25 @@ std::vector<ToCoordinator> AllToCoordinator() {
                 .labels = {"gpu"},
                 .providers = {"mock"},
                 .holding = {SampleId()},
-                .spool = 6},
+                .spool = 6,
+                .draining = true},
           Heartbeat{1, 2},
           Started{{{SampleId(), Instant{} + std::chrono::hours(5)}}},
           Finished{{SampleOutcome(), AttemptOutcome{}}},
-          Goodbye{},
+          Goodbye{{SampleId()}},
           ClientCommand{3, CommandKind::Delete, RunId{4}}};
 }
 
 std::vector<FromCoordinator> AllFromCoordinator() {
-  return {Welcome{1, 2, std::chrono::seconds(4), std::chrono::seconds(1)},
+  return {Welcome{1, 2, std::chrono::seconds(4), std::chrono::seconds(1), std::chrono::seconds(9)},
           Dispatch{7, {SampleSpec(), AttemptSpec{}}},
           Stop{{SampleId()}, true},
           Committed{{SampleId()}},
           UnknownWorker{},
-          Refused{"no"},
-          ClientReply{8, "why"}};
+          Refused{"no", true},
+          ClientReply{8, "why"},
+          Alive{},
+          Drain{false}};
 }
 
 TEST(Codec, KeepsEveryFieldOfEveryMessage) {
