@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/state.h"
 #include "cli/text.h"
+#include "protocol/access.h"
 #include "protocol/codec.h"
 #include "protocol/zmq_endpoint.h"
 #include "storage/state_lock.h"
@@ -25,7 +26,7 @@ int AskToDelete(const std::filesystem::path& directory, RunId run) {
   std::string endpoint;
   std::getline(std::ifstream(directory / "endpoint"), endpoint);
   Result<DealerEndpoint> dealer =
-      DealerEndpoint::Connect(endpoint, fmt::format("client/{}", getpid()));
+      DealerEndpoint::Connect(endpoint, PeerOfClient(static_cast<std::uint64_t>(getpid())));
   if (!dealer) return Refuse(dealer.error().message);
   const Clock clock;
   const Instant until = clock.Now() + kAnswerWithin;

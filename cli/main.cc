@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/commands_fleet.h"
 #include "cli/commands_workflow.h"
 
 namespace troupe {
@@ -71,6 +72,17 @@ void AddWorker(CLI::App& app, WorkerCommand& command, std::function<int()>& acti
   worker->add_option("--slots", command.slots);
   worker->add_option("--lifeline", command.lifeline);
   worker->callback([&] { action = [&] { return RunWorker(command); }; });
+}
+
+void AddKeygen(CLI::App& app, KeygenOptions& options, std::function<int()>& action) {
+  CLI::App* keygen = app.add_subcommand("keygen", "make a CURVE key pair");
+  keygen->add_option("file", options.file, "of the secret key; FILE.pub holds the public one")
+      ->capture_default_str();
+  keygen->add_option("--name", options.name, "whose key it is (default: this machine's name)");
+  keygen->add_option("--role", options.role, "worker, operator or viewer")
+      ->check(CLI::IsMember({"worker", "operator", "viewer"}))
+      ->capture_default_str();
+  keygen->callback([&] { action = [&] { return MakeKey(options); }; });
 }
 
 struct WorkflowFlags {
@@ -161,12 +173,14 @@ int Main(int argc, char** argv) {
   WorkerCommand worker;
   WorkflowFlags flags;
   StateOptions state;
+  KeygenOptions keygen;
   AddRun(app, run, action);
   AddWorkflowCommands(app, flags, action);
   AddStateCommands(app, state, action);
   AddRetry(app.add_subcommand("retry", "run the dead letters of a run again"), run, action);
   AddDeadLetters(app, state, run, action);
   AddWorker(app, worker, action);
+  AddKeygen(app, keygen, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -82,8 +82,8 @@ void Coordinator::OnPeer(const PeerSpoke& spoke, Turn& turn) {
     OnFinished(*worker, *finished, turn);
   } else if (const auto* heartbeat = std::get_if<Heartbeat>(&spoke.message)) {
     OnHeartbeat(*worker, *heartbeat, turn);
-  } else if (std::holds_alternative<Goodbye>(spoke.message)) {
-    worker->peer.clear();
+  } else if (const auto* goodbye = std::get_if<Goodbye>(&spoke.message)) {
+    OnGoodbye(*worker, *goodbye, turn);
   }
 }
 
@@ -91,6 +91,7 @@ void Coordinator::OnPeer(const PeerSpoke& spoke, Turn& turn) {
 // worker says what it holds.
 void Coordinator::OnHeartbeat(Worker& worker, const Heartbeat& heartbeat, Turn& turn) {
   if (heartbeat.session != worker.session) return;
+  turn.effects.send.push_back({worker.peer, Alive{}});
   if (turn.now < worker.counted_at + options_.lease) return;
   if (heartbeat.seen < worker.sent_then) {
     turn.effects.send.push_back({worker.peer, UnknownWorker{}});
@@ -108,7 +109,18 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
                                    hello.protocol_max)}});
     return;
   }
-  const bool is_new = pool_.Find(hello.worker) == nullptr || pool_.Find(hello.worker)->peer != peer;
+  const Worker* before = pool_.Find(hello.worker);
+  const bool is_new = before == nullptr || before->peer != peer;
+  // A successor has the spool of its predecessor, and only one daemon at a time has a spool.
+  if (is_new && before != nullptr && !before->peer.empty() && before->spool != hello.spool) {
+    turn.effects.send.push_back(
+        {peer, Refused{fmt::format("another worker is there under the name {}; give each its own "
+                                   "name. If that one is gone, this one is taken when its lease "
+                                   "has ended",
+                                   hello.worker),
+                       true}});
+    return;
+  }
   Worker& worker = pool_.Know(hello.worker);
   worker.peer = peer;
   worker.session = ++sessions_;
@@ -117,6 +129,8 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
   worker.slots = hello.slots;
   worker.labels = {hello.labels.begin(), hello.labels.end()};
   worker.providers = {hello.providers.begin(), hello.providers.end()};
+  worker.draining = hello.draining;
+  worker.left = false;
   worker.lease_until = turn.now + options_.lease;
   worker.outbox.clear();
 
@@ -132,22 +146,12 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
       stop.ids.push_back(id);
     }
   }
-  const std::set<AttemptId> expected = worker.held;
-  for (const AttemptId& id : expected) {
-    if (holding.contains(id)) continue;
-    pool_.Release(worker, id);
-    LiveRun* run = Live(id.run);
-    if (run == nullptr) continue;
-    if (same_spool) {
-      run->OnReturned(id, worker.name, turn);
-    } else {
-      run->OnLost(id, worker.name, turn);
-    }
-  }
+  ReturnAllBut(holding, worker, !same_spool, turn);
   turn.effects.send.push_back({peer, Welcome{.protocol = kProtocolMax,
                                              .session = worker.session,
                                              .lease = options_.lease,
-                                             .heartbeat = options_.heartbeat}});
+                                             .heartbeat = options_.heartbeat,
+                                             .window = options_.window}});
   if (!stop.ids.empty()) turn.effects.send.push_back({peer, std::move(stop)});
   if (!again.ids.empty()) turn.effects.send.push_back({peer, std::move(again)});
   if (!is_new) return;
@@ -156,6 +160,33 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
   event.at = turn.now;
   event.worker = worker.name;
   turn.effects.tell.push_back(std::move(event));
+}
+
+// What we believed it to have and it has not: it never began, or it is gone.
+void Coordinator::ReturnAllBut(const std::set<AttemptId>& holding, Worker& worker, bool began,
+                               Turn& turn) {
+  const std::set<AttemptId> expected = worker.held;
+  for (const AttemptId& id : expected) {
+    if (holding.contains(id)) continue;
+    pool_.Release(worker, id);
+    LiveRun* run = Live(id.run);
+    if (run == nullptr) continue;
+    if (began) {
+      run->OnLost(id, worker.name, turn);
+    } else {
+      run->OnReturned(id, worker.name, turn);
+    }
+  }
+}
+
+// A worker that leaves with nothing is forgotten; else its successor is waited for.
+void Coordinator::OnGoodbye(Worker& worker, const Goodbye& goodbye, Turn& turn) {
+  worker.peer.clear();
+  worker.outbox.clear();
+  worker.left = true;
+  worker.lease_until = turn.now + options_.grace;
+  ReturnAllBut({goodbye.holding.begin(), goodbye.holding.end()}, worker, false, turn);
+  if (worker.held.empty()) pool_.Forget(std::string(worker.name));
 }
 
 void Coordinator::OnFinished(Worker& worker, const Finished& finished, Turn& turn) {

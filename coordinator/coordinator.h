@@ -22,8 +22,9 @@ namespace troupe {
 struct CoordinatorOptions {
   Duration lease = std::chrono::seconds(4);      // A worker that is silent for so long is lost.
   Duration heartbeat = std::chrono::seconds(1);  // How often a worker gives a sign of life.
-  Duration grace = std::chrono::seconds(60);     // After a restart: how long workers may take to
-                                                 // come back with what they hold.
+  Duration grace = std::chrono::seconds(60);    // After a restart, ours or theirs: how long workers
+                                                // may take to come back with what they hold.
+  Duration window = std::chrono::seconds(300);  // How long a worker that has lost us goes on.
   std::uint64_t seed = 0;
 };
 
@@ -50,10 +51,12 @@ class Coordinator {
   void OnPeer(const PeerSpoke& spoke, Turn& turn);
   void OnHello(const std::string& peer, const Hello& hello, Turn& turn);
   void OnHeartbeat(Worker& worker, const Heartbeat& heartbeat, Turn& turn);
+  void OnGoodbye(Worker& worker, const Goodbye& goodbye, Turn& turn);
   void OnFinished(Worker& worker, const Finished& finished, Turn& turn);
   void OnCommand(const std::string& peer, const ClientCommand& command, Turn& turn);
   void OnTick(Turn& turn);
   void LoseWorker(Worker& worker, Turn& turn);
+  void ReturnAllBut(const std::set<AttemptId>& holding, Worker& worker, bool began, Turn& turn);
   LiveRun* Live(RunId run);
 
   CoordinatorOptions options_;

@@ -1,9 +1,12 @@
 #include "coordinator/coordinator_daemon.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "coordinator/advance.h"
 #include "protocol/codec.h"
+#include "protocol/limits.h"
 
 namespace troupe {
 namespace {
@@ -12,6 +15,8 @@ constexpr Duration kWaitMax = std::chrono::minutes(1);
 constexpr Duration kFullAgain = std::chrono::milliseconds(10);
 constexpr std::size_t kDrainMax = 4'096;             // Messages in one turn.
 constexpr std::size_t kDispatchBytesMax = 8u << 20;  // A message of dispatches is about so large.
+constexpr std::size_t kWaitingBytesMax = 64u << 20;  // For one peer.
+constexpr Duration kNoteEvery = std::chrono::seconds(10);
 
 std::size_t RoughSize(const AttemptSpec& spec) {
   std::size_t bytes = 512 + spec.prompt.size() + spec.script_content.size() +
@@ -47,20 +52,77 @@ Status CoordinatorDaemon::Turn(std::vector<WaitFd>& fds, Duration timeout) {
   for (std::size_t n = 0; n < kDrainMax; ++n) {
     std::optional<Incoming> incoming = endpoint_.Receive();
     if (!incoming) break;
-    Result<ToCoordinator> message = DecodeToCoordinator(incoming->bytes);
-    if (!message) {
-      Send({incoming->peer, Refused{message.error().message}});
-      continue;
-    }
-    coordinator_.Step(PeerSpoke{std::move(incoming->peer), *std::move(message)}, clock_.Now(),
-                      effects_);
+    Hear(*std::move(incoming));
   }
   for (std::string& peer : gone_) {
     coordinator_.Step(PeerGone{std::move(peer)}, clock_.Now(), effects_);
   }
   gone_.clear();
+  NoteRejections();
   if (wake_at_ <= clock_.Now()) coordinator_.Step(Tick{}, clock_.Now(), effects_);
   return Finish();
+}
+
+void CoordinatorDaemon::Admit(AccessList access) {
+  access_ = std::move(access);
+  endpoint_.Admit(access_.Keys());
+}
+
+// One message; it reaches the core only if its sender may say it.
+void CoordinatorDaemon::Hear(Incoming incoming) {
+  const std::optional<Caller> caller = access_.Find(incoming.user);
+  Result<ToCoordinator> message = DecodeToCoordinator(incoming.bytes);
+  if (!message) {
+    Note(fmt::format("a message of \"{}\" was refused: {}", caller ? caller->name : incoming.user,
+                     message.error().message));
+    Refuse(incoming.peer, Goodbye{}, message.error().message);
+    return;
+  }
+  if (!caller) {
+    Refuse(incoming.peer, *message, "this key is not authorised any more");
+    return;
+  }
+  std::string why = Refusal(*caller, incoming.peer, *message);
+  if (why.empty()) why = WrongWith(*message);
+  if (!why.empty()) {
+    Note(fmt::format("a message of \"{}\" was refused: {}", caller->name, why));
+    Refuse(incoming.peer, *message, why);
+    return;
+  }
+  coordinator_.Step(PeerSpoke{std::move(incoming.peer), *std::move(message)}, clock_.Now(),
+                    effects_);
+}
+
+// Whoever cannot take the answer now does without: nothing is kept for strangers.
+void CoordinatorDaemon::Refuse(const std::string& peer, const ToCoordinator& message,
+                               const std::string& why) {
+  FromCoordinator answer = Refused{why};
+  if (const auto* command = std::get_if<ClientCommand>(&message)) {
+    answer = ClientReply{command->request, why};
+  }
+  (void)endpoint_.Send(peer, Encode(answer));
+}
+
+void CoordinatorDaemon::NoteRejections() {
+  std::size_t count = 0;
+  const std::vector<Rejection> rejections = endpoint_.TakeRejections(count);
+  for (const Rejection& rejection : rejections) {
+    Note(fmt::format("a connection from {} was refused: key {} is not authorised",
+                     rejection.address, rejection.user));
+  }
+  unnoted_ += count - rejections.size();
+}
+
+void CoordinatorDaemon::Note(const std::string& text) {
+  if (!note_) return;
+  const Instant now = clock_.Now();
+  if (now < noted_at_ + kNoteEvery) {
+    ++unnoted_;
+    return;
+  }
+  noted_at_ = now;
+  const std::size_t more = std::exchange(unnoted_, 0);
+  note_(more == 0 ? text : fmt::format("{} (and {} more like it before)", text, more));
 }
 
 Status CoordinatorDaemon::Finish() {
@@ -77,7 +139,6 @@ Status CoordinatorDaemon::Finish() {
 
 // A large dispatch goes out in parts; a peer that takes nothing now gets it in a later turn.
 void CoordinatorDaemon::Send(const Outgoing& outgoing) {
-  std::deque<std::string>& queue = waiting_[outgoing.peer];
   if (const auto* dispatch = std::get_if<Dispatch>(&outgoing.message)) {
     struct Dispatch part {
       dispatch->session, {}
@@ -87,30 +148,42 @@ void CoordinatorDaemon::Send(const Outgoing& outgoing) {
       bytes += RoughSize(spec);
       part.specs.push_back(spec);
       if (bytes < kDispatchBytesMax) continue;
-      queue.push_back(Encode(FromCoordinator(std::move(part))));
+      Push(outgoing.peer, Encode(FromCoordinator(std::move(part))));
       part = {dispatch->session, {}};
       bytes = 0;
     }
-    if (!part.specs.empty()) queue.push_back(Encode(FromCoordinator(std::move(part))));
+    if (!part.specs.empty()) Push(outgoing.peer, Encode(FromCoordinator(std::move(part))));
   } else {
-    queue.push_back(Encode(outgoing.message));
+    Push(outgoing.peer, Encode(outgoing.message));
   }
-  Flush();
+}
+
+void CoordinatorDaemon::Push(const std::string& peer, std::string bytes) {
+  Queue& queue = waiting_[peer];
+  queue.bytes += bytes.size();
+  queue.messages.push_back(std::move(bytes));
+  FlushPeer(peer, queue);
+  if (queue.messages.empty()) waiting_.erase(peer);
+}
+
+void CoordinatorDaemon::FlushPeer(const std::string& peer, Queue& queue) {
+  SendResult result = SendResult::Sent;
+  while (!queue.messages.empty() && result == SendResult::Sent) {
+    result = endpoint_.Send(peer, queue.messages.front());
+    if (result != SendResult::Sent) break;
+    queue.bytes -= queue.messages.front().size();
+    queue.messages.pop_front();
+  }
+  if (result == SendResult::Gone || queue.bytes > kWaitingBytesMax) {
+    gone_.push_back(peer);
+    queue = {};
+  }
 }
 
 void CoordinatorDaemon::Flush() {
   for (auto it = waiting_.begin(); it != waiting_.end();) {
-    std::deque<std::string>& queue = it->second;
-    SendResult result = SendResult::Sent;
-    while (!queue.empty() && result == SendResult::Sent) {
-      result = endpoint_.Send(it->first, queue.front());
-      if (result == SendResult::Sent) queue.pop_front();
-    }
-    if (result == SendResult::Gone) {
-      gone_.push_back(it->first);
-      queue.clear();
-    }
-    it = queue.empty() ? waiting_.erase(it) : std::next(it);
+    FlushPeer(it->first, it->second);
+    it = it->second.messages.empty() ? waiting_.erase(it) : std::next(it);
   }
 }
 

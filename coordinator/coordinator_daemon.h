@@ -1,10 +1,12 @@
 // The coordinator's shell: socket, store and clock around Coordinator.
 //
-// One thread calls everything. A turn drains the socket, steps every message, commits once, then
-// sends. After an error of Turn() nothing more may be done with it: the process must end, and what
-// is in the store is what happened.
+// One thread calls everything. A turn drains the socket, steps every message that its sender may
+// say, commits once, then sends. What peers do not take is kept for them up to a bound; behind it
+// they count as gone, and say hello again. After an error of Turn() nothing more may be done with
+// it: the process must end, and what is in the store is what happened.
 #pragma once
 
+#include <cstddef>
 #include <deque>
 #include <functional>
 #include <map>
@@ -14,6 +16,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "coordinator/coordinator.h"
+#include "protocol/access.h"
 #include "protocol/zmq_endpoint.h"
 #include "storage/checkpoint_store.h"
 
@@ -24,6 +27,12 @@ class CoordinatorDaemon {
   // `store` outlives it. `tell` hears every event after its commit.
   CoordinatorDaemon(RouterEndpoint endpoint, CheckpointStore& store, CoordinatorOptions options,
                     RunId next_run, std::function<void(const RunEvent&)> tell);
+
+  // Who may come in and say what, from now on. At first: nobody who needs a key.
+  void Admit(AccessList access);
+  // `note` hears what an operator should know of: who was refused, and why. Seldom, however often
+  // it happens.
+  void OnNote(std::function<void(const std::string&)> note) { note_ = std::move(note); }
 
   // The run goes on; if `dormant`, only what its attempts have to say is taken.
   void Restore(const Resumable& saved, bool dormant);
@@ -39,9 +48,21 @@ class CoordinatorDaemon {
   Instant Now() const { return clock_.Now(); }
 
  private:
+  // What waits for a peer that takes nothing now.
+  struct Queue {
+    std::deque<std::string> messages = {};
+    std::size_t bytes = 0;
+  };
+
   Status Finish();
+  void Hear(Incoming incoming);
+  void Refuse(const std::string& peer, const ToCoordinator& message, const std::string& why);
   void Send(const Outgoing& outgoing);
+  void Push(const std::string& peer, std::string bytes);
   void Flush();
+  void FlushPeer(const std::string& peer, Queue& queue);
+  void NoteRejections();
+  void Note(const std::string& text);
 
   RouterEndpoint endpoint_;
   CheckpointStore& store_;
@@ -51,8 +72,12 @@ class CoordinatorDaemon {
   Effects effects_;
   Instant wake_at_{};
   RunId last_submitted_{};
-  std::map<std::string, std::deque<std::string>> waiting_;  // By peer: what did not fit yet.
-  std::vector<std::string> gone_;                           // Peers found gone while sending.
+  AccessList access_;
+  std::function<void(const std::string&)> note_;
+  Instant noted_at_{};
+  std::size_t unnoted_ = 0;               // Since then.
+  std::map<std::string, Queue> waiting_;  // By peer.
+  std::vector<std::string> gone_;         // Peers found gone while sending.
 };
 
 }  // namespace troupe

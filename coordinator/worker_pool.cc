@@ -33,7 +33,7 @@ Worker* WorkerPool::Pick(const Requirement& requirement, const std::vector<std::
   Worker* best = nullptr;
   bool best_avoided = false;
   for (auto& [name, worker] : workers_) {
-    if (worker.peer.empty() || worker.session == 0) continue;
+    if (worker.peer.empty() || worker.session == 0 || worker.draining) continue;
     if ((slot && room(worker) == 0) || !Fits(worker, requirement) || in(never, worker)) continue;
     const bool avoided = in(avoid, worker);
     if (best == nullptr || (best_avoided && !avoided) ||

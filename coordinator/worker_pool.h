@@ -24,6 +24,8 @@ struct Worker {
   std::uint32_t used = 0;  // By the task attempts in `held`.
   std::set<std::string> labels = {};
   std::set<std::string> providers = {};
+  bool draining = false;  // Gets nothing new.
+  bool left = false;      // It said goodbye; its successor is waited for.
   Instant lease_until{};
   std::set<AttemptId> held = {};
   std::uint64_t sent = 0;       // Messages in this session, the Welcome not counted.

@@ -26,6 +26,10 @@ using Writer = msgpack::packer<StringBuffer>;
 // Sizes above these are refused before anything is allocated.
 constexpr std::uint32_t kItemsMax = 65'536;
 constexpr std::uint32_t kDepthMax = 8;
+// Values in one frame: what is a byte on the wire may be fifty in memory.
+constexpr std::size_t kValuesMax = 1u << 20;
+constexpr std::size_t kReserveMax =
+    1'024;  // Items of a list that are believed before they are seen.
 
 // --- the fields of each struct, in the order of the wire; only ever appended ---
 
@@ -74,7 +78,7 @@ auto Fields(S& s) {
 template <Is<Hello> S>
 auto Fields(S& s) {
   return std::tie(s.protocol_min, s.protocol_max, s.worker, s.incarnation, s.slots, s.labels,
-                  s.providers, s.holding, s.spool);
+                  s.providers, s.holding, s.spool, s.draining);
 }
 template <Is<Heartbeat> S>
 auto Fields(S& s) {
@@ -89,8 +93,8 @@ auto Fields(S& s) {
   return std::tie(s.outcomes);
 }
 template <Is<Goodbye> S>
-auto Fields(S&) {
-  return std::tie();
+auto Fields(S& s) {
+  return std::tie(s.holding);
 }
 template <Is<ClientCommand> S>
 auto Fields(S& s) {
@@ -98,7 +102,7 @@ auto Fields(S& s) {
 }
 template <Is<Welcome> S>
 auto Fields(S& s) {
-  return std::tie(s.protocol, s.session, s.lease, s.heartbeat);
+  return std::tie(s.protocol, s.session, s.lease, s.heartbeat, s.window);
 }
 template <Is<Dispatch> S>
 auto Fields(S& s) {
@@ -116,9 +120,17 @@ template <Is<UnknownWorker> S>
 auto Fields(S&) {
   return std::tie();
 }
+template <Is<Alive> S>
+auto Fields(S&) {
+  return std::tie();
+}
+template <Is<Drain> S>
+auto Fields(S& s) {
+  return std::tie(s.on);
+}
 template <Is<Refused> S>
 auto Fields(S& s) {
-  return std::tie(s.message);
+  return std::tie(s.message, s.again);
 }
 template <Is<ClientReply> S>
 auto Fields(S& s) {
@@ -260,8 +272,8 @@ template <class T>
 void Read(const msgpack::object& in, std::vector<T>& v) {
   const msgpack::object_array& array = ArrayOf(in);
   v.clear();
-  v.resize(array.size);
-  for (std::uint32_t i = 0; i < array.size; ++i) Read(array.ptr[i], v[i]);
+  v.reserve(std::min<std::size_t>(array.size, kReserveMax));
+  for (std::uint32_t i = 0; i < array.size; ++i) Read(array.ptr[i], v.emplace_back());
 }
 
 // --- frames: [version, type, fields] ---
@@ -289,6 +301,30 @@ Variant ReadAlternative(std::uint32_t type, const msgpack::object& fields) {
   }
 }
 
+// Stops when there are more values than a message may have.
+struct ValueCounter : msgpack::null_visitor {
+  std::size_t left = kValuesMax;
+  bool Count() { return left-- > 0; }
+  bool visit_nil() { return Count(); }
+  bool visit_boolean(bool) { return Count(); }
+  bool visit_positive_integer(std::uint64_t) { return Count(); }
+  bool visit_negative_integer(std::int64_t) { return Count(); }
+  bool visit_float32(float) { return Count(); }
+  bool visit_float64(double) { return Count(); }
+  bool visit_str(const char*, std::uint32_t) { return Count(); }
+  bool start_array(std::uint32_t) { return Count(); }
+  bool start_map(std::uint32_t) { return false; }
+  bool visit_bin(const char*, std::uint32_t) { return false; }
+  bool visit_ext(const char*, std::uint32_t) { return false; }
+};
+
+bool HasTooManyValues(std::string_view frame) {
+  if (frame.size() <= kValuesMax) return false;  // A value takes a byte at least.
+  ValueCounter counter;
+  std::size_t end = 0;
+  return !msgpack::parse(frame.data(), frame.size(), end, counter);
+}
+
 template <class Variant>
 Result<Variant> DecodeAny(std::string_view frame) {
   const auto bad = [](std::string why) { return Error{ErrorCode::Invalid, std::move(why)}; };
@@ -299,6 +335,7 @@ Result<Variant> DecodeAny(std::string_view frame) {
   const std::uint32_t items_max = std::min(kItemsMax, bytes_max);
   const msgpack::unpack_limit limit(items_max, 0, bytes_max, 0, 0, kDepthMax);
   try {
+    if (HasTooManyValues(frame)) return bad("a frame is broken or has too many values");
     std::size_t end = 0;
     const msgpack::object_handle handle =
         msgpack::unpack(frame.data(), frame.size(), end, nullptr, nullptr, limit);

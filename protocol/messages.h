@@ -34,6 +34,7 @@ struct Hello {
   std::vector<AttemptId> holding = {};
   std::uint64_t spool = 0;  // Which spool it has. With the same one as before, an attempt that is
                             // not held never began; with another one it was lost.
+  bool draining = false;    // It takes nothing new until it is told or started again.
   bool operator==(const Hello&) const = default;
 };
 
@@ -61,19 +62,24 @@ struct Finished {
   bool operator==(const Finished&) const = default;
 };
 
-// The worker leaves in order; what it holds goes on under its attendants.
+// The worker leaves in order. What it holds goes on under its attendants and waits for a successor;
+// what was dispatched and is not held never began.
 struct Goodbye {
+  std::vector<AttemptId> holding = {};
   bool operator==(const Goodbye&) const = default;
 };
 
 // --- coordinator → worker ---
 
 // Lease: how long the coordinator waits for a sign of life. Heartbeat: how often to give one.
+// Window: how long after the end of its lease a worker goes on with its attempts, in case that the
+// coordinator comes back; then it stops them.
 struct Welcome {
   std::uint16_t protocol = kProtocolMax;
   std::uint64_t session = 0;
   Duration lease{};
   Duration heartbeat{};
+  Duration window = std::chrono::seconds(300);
   bool operator==(const Welcome&) const = default;
 };
 
@@ -101,8 +107,21 @@ struct UnknownWorker {
   bool operator==(const UnknownWorker&) const = default;
 };
 
+// The answer to a heartbeat: the lease is as new as that heartbeat.
+struct Alive {
+  bool operator==(const Alive&) const = default;
+};
+
+// Take nothing new; what runs goes on. `on` false: take again.
+struct Drain {
+  bool on = true;
+  bool operator==(const Drain&) const = default;
+};
+
+// `again`: it may be taken later, so say hello again; else there is no point in that.
 struct Refused {
   std::string message = "";
+  bool again = false;
   bool operator==(const Refused&) const = default;
 };
 
@@ -123,7 +142,7 @@ struct ClientReply {
 };
 
 using ToCoordinator = std::variant<Hello, Heartbeat, Started, Finished, Goodbye, ClientCommand>;
-using FromCoordinator =
-    std::variant<Welcome, Dispatch, Stop, Committed, UnknownWorker, Refused, ClientReply>;
+using FromCoordinator = std::variant<Welcome, Dispatch, Stop, Committed, UnknownWorker, Refused,
+                                     ClientReply, Alive, Drain>;
 
 }  // namespace troupe

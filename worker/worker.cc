@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "protocol/limits.h"
+
 namespace troupe {
 namespace {
 
@@ -31,7 +33,11 @@ void WorkerCore::Begin(const std::vector<AttemptId>& running, std::vector<Attemp
                        Instant now, WorkerEffects& effects) {
   for (const AttemptId& id : running) held_[id];
   running_ = running.size();
-  for (AttemptOutcome& outcome : ended) held_[outcome.id].outcome = std::move(outcome);
+  heard_ = now;
+  for (AttemptOutcome& outcome : ended) {
+    FitIntoFrame(outcome);
+    held_[outcome.id].outcome = std::move(outcome);
+  }
   SayHello(now, effects);
 }
 
@@ -47,6 +53,7 @@ void WorkerCore::SayHello(Instant now, WorkerEffects& effects) {
   hello.slots = options_.slots;
   hello.labels = options_.labels;
   hello.providers = options_.providers;
+  hello.draining = draining_;
   for (const auto& [id, held] : held_) {
     if (!held.discard) hello.holding.push_back(id);
   }
@@ -55,10 +62,14 @@ void WorkerCore::SayHello(Instant now, WorkerEffects& effects) {
 
 void WorkerCore::OnMessage(const FromCoordinator& message, Instant now, WorkerEffects& effects) {
   ++seen_;
+  heard_ = now;
+  abandoned_ = false;
   if (const auto* welcome = std::get_if<Welcome>(&message)) {
     session_ = welcome->session;
     seen_ = 0;
     heartbeat_ = welcome->heartbeat;
+    lease_ = welcome->lease;
+    window_ = welcome->window;
     next_word_ = now + heartbeat_;
     for (const auto& [id, held] : held_) {
       if (held.outcome && !held.discard) unsent_.insert(id);
@@ -74,21 +85,26 @@ void WorkerCore::OnMessage(const FromCoordinator& message, Instant now, WorkerEf
     }
   } else if (std::holds_alternative<UnknownWorker>(message)) {
     if (session_ != 0) SayHello(now, effects);
+  } else if (const auto* drain = std::get_if<Drain>(&message)) {
+    draining_ = drain->on;
   } else if (const auto* refused = std::get_if<Refused>(&message)) {
     effects.refused = refused->message;
+    effects.refused_for_good = !refused->again;
   }
 }
 
 void WorkerCore::OnDispatch(const Dispatch& dispatch, Instant now, WorkerEffects& effects) {
-  for (const AttemptSpec& spec : dispatch.specs) {
+  if (leaving_) return;  // The goodbye will not have them.
+  for (AttemptSpec spec : dispatch.specs) {
     const auto [it, added] = held_.try_emplace(spec.id);
     if (!added) continue;
     ++running_;
+    if (!options_.work_dir.empty()) spec.run_dir = options_.work_dir;
     if (spec.kind == RunnerKind::Mock) {
       it->second.mock = true;
-      mocks_.emplace(std::pair{now + spec.mock.sleep, spec.id}, spec);
+      mocks_.emplace(std::pair{now + spec.mock.sleep, spec.id}, std::move(spec));
     } else {
-      effects.start.push_back(spec);
+      effects.start.push_back(std::move(spec));
     }
   }
 }
@@ -98,26 +114,54 @@ void WorkerCore::OnStop(const Stop& stop, Instant now, WorkerEffects& effects) {
     const auto it = held_.find(id);
     if (it == held_.end()) continue;
     it->second.discard = it->second.discard || stop.discard;
-    if (it->second.outcome) {
-      if (stop.discard) Forget(id, effects);
-    } else if (it->second.mock) {
-      const auto mock = std::find_if(mocks_.begin(), mocks_.end(),
-                                     [&](const auto& entry) { return entry.first.second == id; });
-      if (mock == mocks_.end()) continue;
-      AttemptOutcome outcome = MockOutcome(mock->second, now, now);
-      outcome.failure = FailureClass::Cancelled;
-      outcome.message = "stopped";
-      mocks_.erase(mock);
-      OnAttemptEnded(std::move(outcome), now);
-    } else {
-      effects.stop.push_back(id);
+    if (!it->second.outcome) {
+      StopAttempt(id, it->second, now, effects);
+    } else if (stop.discard) {
+      Forget(id, effects);
     }
   }
+}
+
+void WorkerCore::StopAttempt(const AttemptId& id, Held& held, Instant now, WorkerEffects& effects) {
+  if (!held.mock) {
+    effects.stop.push_back(id);
+    return;
+  }
+  const auto mock = std::find_if(mocks_.begin(), mocks_.end(),
+                                 [&](const auto& entry) { return entry.first.second == id; });
+  if (mock == mocks_.end()) return;
+  AttemptOutcome outcome = MockOutcome(mock->second, now, now);
+  outcome.failure = FailureClass::Cancelled;
+  outcome.message = "stopped";
+  mocks_.erase(mock);
+  OnAttemptEnded(std::move(outcome), now);
+}
+
+// The coordinator has had its time to come back. Others may be at work on the same tasks by now.
+void WorkerCore::Abandon(Instant now, WorkerEffects& effects) {
+  abandoned_ = true;
+  for (auto& [id, held] : held_) {
+    if (held.outcome) continue;
+    held.abandoned = true;
+    StopAttempt(id, held, now, effects);
+  }
+}
+
+void WorkerCore::Change(WorkerOptions options, Instant now, WorkerEffects& effects) {
+  options_.slots = options.slots;
+  options_.labels = std::move(options.labels);
+  options_.providers = std::move(options.providers);
+  SayHello(now, effects);
 }
 
 void WorkerCore::OnAttemptEnded(AttemptOutcome outcome, Instant) {
   const auto it = held_.find(outcome.id);
   if (it == held_.end() || it->second.outcome) return;
+  FitIntoFrame(outcome);
+  if (it->second.abandoned && outcome.failure == FailureClass::Cancelled) {
+    outcome.failure = FailureClass::WorkerLost;
+    outcome.message = "the worker had lost the coordinator for too long, and stopped it";
+  }
   --running_;
   unsent_.insert(outcome.id);
   it->second.outcome = std::move(outcome);
@@ -172,6 +216,11 @@ void WorkerCore::EndTurn(Instant now, WorkerEffects& effects) {
   }
   for (const AttemptId& id : discarded) Forget(id, effects);
   if (session_ != 0) SendOutcomes(now, effects);
+  if (running_ > 0 && !abandoned_ && now >= heard_ + lease_ + window_) {
+    Abandon(now, effects);
+    if (session_ != 0) SendOutcomes(now, effects);
+  }
+  if (session_ != 0 && now >= heard_ + lease_) SayHello(now, effects);
   if (now >= next_word_) {
     if (session_ == 0) {
       SayHello(now, effects);
@@ -181,11 +230,19 @@ void WorkerCore::EndTurn(Instant now, WorkerEffects& effects) {
     }
   }
   effects.wake_at = std::min(next_word_, next_resend_);
+  if (running_ > 0 && !abandoned_) {
+    effects.wake_at = std::min(effects.wake_at, heard_ + lease_ + window_);
+  }
   if (!mocks_.empty()) effects.wake_at = std::min(effects.wake_at, mocks_.begin()->first.first);
 }
 
 void WorkerCore::Leave(WorkerEffects& effects) {
-  if (session_ != 0) effects.send.emplace_back(Goodbye{});
+  if (session_ == 0) return;
+  Goodbye goodbye;
+  for (const auto& [id, held] : held_) {
+    if (!held.discard && !held.mock) goodbye.holding.push_back(id);
+  }
+  effects.send.emplace_back(std::move(goodbye));
 }
 
 }  // namespace troupe

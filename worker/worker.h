@@ -1,8 +1,9 @@
 // The worker: what it holds, what it owes the coordinator, and when it speaks.
 //
 // Pure: events and the time go in, effects come out. Holds every attempt from its dispatch until
-// the coordinator has said that the outcome is durable; says it again until then. Mock attempts
-// live here. Used by one thread.
+// the coordinator has said that the outcome is durable; says it again until then. When it has not
+// heard of the coordinator for its lease it says hello again and again, and goes on with what it
+// holds for the reconnect window; then it stops that. Mock attempts live here. Used by one thread.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +27,7 @@ struct WorkerOptions {
   std::uint32_t slots = 1;
   std::vector<std::string> labels = {};
   std::vector<std::string> providers = {"command", "mock", "claude"};
+  std::string work_dir = "";  // The run directory of all attempts here; "": the one of the run.
 };
 
 // Carried out in this order: start, stop, forget, then send.
@@ -36,7 +38,8 @@ struct WorkerEffects {
   std::vector<AttemptId> stop = {};
   std::vector<AttemptId> forget = {};  // Its spool is no longer needed.
   std::vector<ToCoordinator> send = {};
-  std::optional<std::string> refused = {};  // The coordinator will not have this worker.
+  std::optional<std::string> refused = {};  // The coordinator will not have this worker,
+  bool refused_for_good = false;            // … now or ever.
   Instant wake_at = kNever;
 };
 
@@ -51,8 +54,16 @@ class WorkerCore {
   void OnAttemptEnded(AttemptOutcome outcome, Instant now);
   // To be called at the end of every turn, and at wake_at.
   void EndTurn(Instant now, WorkerEffects& effects);
+  // From now on what is dispatched is not taken.
+  void TakeNoMore() { leaving_ = true; }
   // The daemon leaves; what runs goes on under its attendants.
   void Leave(WorkerEffects& effects);
+  // Says hello again with other slots, labels and providers.
+  void Change(WorkerOptions options, Instant now, WorkerEffects& effects);
+
+  bool joined() const { return session_ != 0; }
+  bool draining() const { return draining_; }
+  std::size_t held() const { return held_.size(); }
 
   std::size_t running() const { return running_; }
   // Outcomes that the coordinator has not acknowledged yet.
@@ -63,11 +74,14 @@ class WorkerCore {
     std::optional<AttemptOutcome> outcome = {};
     bool discard = false;  // No longer ours: end it and say nothing.
     bool mock = false;
+    bool abandoned = false;  // Stopped because the coordinator did not come back.
   };
 
   void SayHello(Instant now, WorkerEffects& effects);
   void OnDispatch(const Dispatch& dispatch, Instant now, WorkerEffects& effects);
   void OnStop(const Stop& stop, Instant now, WorkerEffects& effects);
+  void StopAttempt(const AttemptId& id, Held& held, Instant now, WorkerEffects& effects);
+  void Abandon(Instant now, WorkerEffects& effects);
   void Forget(const AttemptId& id, WorkerEffects& effects);
   void EndMocks(Instant now, WorkerEffects& effects);
   void SendOutcomes(Instant now, WorkerEffects& effects);
@@ -76,6 +90,12 @@ class WorkerCore {
   std::uint64_t session_ = 0;  // 0: hello was said, no welcome yet.
   std::uint64_t seen_ = 0;     // Messages in this session.
   Duration heartbeat_ = std::chrono::seconds(1);
+  Duration lease_ = std::chrono::seconds(4);
+  Duration window_ = std::chrono::seconds(300);
+  Instant heard_{};         // When the coordinator last spoke.
+  bool abandoned_ = false;  // The window has passed since.
+  bool draining_ = false;
+  bool leaving_ = false;
   Instant next_word_{};  // When to say hello again, or the next heartbeat.
   Instant next_resend_ = kNever;
   std::map<AttemptId, Held> held_;

@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/pidfd.h"
+#include "protocol/access.h"
 #include "protocol/codec.h"
 #include "protocol/zmq_endpoint.h"
 #include "worker/attendant/collection.h"
@@ -284,7 +285,9 @@ Status WorkerDaemon::Run() {
       const Result<FromCoordinator> message = DecodeFromCoordinator(*bytes);
       if (message) core_.OnMessage(*message, clock_.Now(), effects);
     }
-    if (effects.refused) return Error{ErrorCode::Invalid, *effects.refused};
+    if (effects.refused && effects.refused_for_good) {
+      return Error{ErrorCode::Invalid, *effects.refused};
+    }
     CarryOut(effects);
     if (clock_.Now() >= leave_at_ || (leave_at_ != kNever && !core_.owes())) {
       WorkerEffects last;
@@ -319,7 +322,7 @@ Status RunWorkerDaemon(const WorkerDaemonOptions& options) {
   mine.worker.incarnation = RandomNumber();
   mine.worker.spool = SpoolIdentity(lock);
   Result<DealerEndpoint> endpoint = DealerEndpoint::Connect(
-      options.endpoint, fmt::format("{}/{:x}", options.worker.name, mine.worker.incarnation));
+      options.endpoint, PeerOfWorker(options.worker.name, mine.worker.incarnation));
   if (!endpoint) return endpoint.error();
   Status status = WorkerDaemon(mine, *std::move(endpoint), signal_fd).Run();
   close(signal_fd);

@@ -4,6 +4,8 @@
 
 #include <random>
 
+#include "protocol/limits.h"
+
 namespace troupe {
 namespace {
 
@@ -73,22 +75,25 @@ std::vector<ToCoordinator> AllToCoordinator() {
                 .labels = {"gpu"},
                 .providers = {"mock"},
                 .holding = {SampleId()},
-                .spool = 6},
+                .spool = 6,
+                .draining = true},
           Heartbeat{1, 2},
           Started{{{SampleId(), Instant{} + std::chrono::hours(5)}}},
           Finished{{SampleOutcome(), AttemptOutcome{}}},
-          Goodbye{},
+          Goodbye{{SampleId()}},
           ClientCommand{3, CommandKind::Delete, RunId{4}}};
 }
 
 std::vector<FromCoordinator> AllFromCoordinator() {
-  return {Welcome{1, 2, std::chrono::seconds(4), std::chrono::seconds(1)},
+  return {Welcome{1, 2, std::chrono::seconds(4), std::chrono::seconds(1), std::chrono::seconds(9)},
           Dispatch{7, {SampleSpec(), AttemptSpec{}}},
           Stop{{SampleId()}, true},
           Committed{{SampleId()}},
           UnknownWorker{},
-          Refused{"no"},
-          ClientReply{8, "why"}};
+          Refused{"no", true},
+          ClientReply{8, "why"},
+          Alive{},
+          Drain{false}};
 }
 
 TEST(Codec, KeepsEveryFieldOfEveryMessage) {
@@ -148,6 +153,45 @@ TEST(Codec, RefusesBombsWithoutAllocating) {
   std::string wide;
   for (int i = 0; i < 24'000; ++i) wide += "\xdc\xff\xff"s;
   EXPECT_FALSE(DecodeToCoordinator(wide));
+}
+
+// A byte on the wire can be fifty in memory.
+TEST(Codec, RefusesAFrameOfAMillionLittleValues) {
+  AttemptOutcome outcome;
+  outcome.denied_tools.assign(65'000, "");
+  Finished finished{std::vector<AttemptOutcome>(17, outcome)};
+
+  const auto decoded = DecodeToCoordinator(Encode(ToCoordinator(finished)));
+
+  ASSERT_FALSE(decoded);
+  EXPECT_NE(decoded.error().message.find("too many values"), std::string::npos);
+}
+
+TEST(Codec, TakesAsManyOutcomesAndAttemptsAsThereMayBe) {
+  Hello hello;
+  hello.holding.assign(65'000, SampleId());
+  EXPECT_TRUE(DecodeToCoordinator(Encode(ToCoordinator(hello))));
+  AttemptOutcome outcome = SampleOutcome();
+  outcome.output.assign(200, 'x');
+  const Finished finished{std::vector<AttemptOutcome>(20'000, outcome)};
+  EXPECT_TRUE(DecodeToCoordinator(Encode(ToCoordinator(finished))));
+}
+
+TEST(Codec, TheLargestOutcomeFitsIntoAFrame) {
+  AttemptOutcome outcome = SampleOutcome();
+  outcome.output.assign(200u << 20, 'o');
+  outcome.output.replace(100, 2, "ä");
+  outcome.error_output.assign(100u << 20, 'e');
+  outcome.error_output.back() = '!';
+  outcome.result_json.assign(kResultBytesMax, ' ');
+
+  FitIntoFrame(outcome);
+
+  const std::string frame = Encode(ToCoordinator(Finished{{outcome}}));
+  EXPECT_LT(frame.size(), kFrameBytesMax);
+  EXPECT_TRUE(DecodeToCoordinator(frame));
+  EXPECT_EQ(outcome.error_output.back(), '!');
+  EXPECT_TRUE(outcome.error_output.starts_with("[... ")) << outcome.error_output.substr(0, 50);
 }
 
 TEST(Codec, RefusesOtherVersionsAndUnknownMessagesWithAReason) {

@@ -148,5 +148,123 @@ TEST_F(WorkerTest, CountsTheMessagesOfASession) {
   EXPECT_THAT(Of<Heartbeat>(EndTurn()), ElementsAre(Heartbeat{.session = 7, .seen = 2}));
 }
 
+// --- when the coordinator is gone ---
+
+TEST_F(WorkerTest, SaysHelloAgainWhenItsLeaseHasEnded) {
+  Join();
+  now += seconds(3);
+  EXPECT_EQ(Of<Hello>(EndTurn()).size(), 0u);
+  Take(Alive{});
+  now += seconds(3);
+  EXPECT_EQ(Of<Hello>(EndTurn()).size(), 0u);
+  now += seconds(1);
+
+  const WorkerEffects effects = EndTurn();
+
+  EXPECT_EQ(Of<Hello>(effects).size(), 1u);
+  EXPECT_EQ(Of<Heartbeat>(effects).size(), 0u);
+}
+
+TEST_F(WorkerTest, KeepsItsAttemptsForTheWindowAndThenStopsThem) {
+  WorkerEffects effects;
+  worker.OnMessage(
+      Welcome{.session = 7, .lease = seconds(4), .heartbeat = seconds(1), .window = seconds(60)},
+      now, effects);
+  AttemptSpec mock = SpecOf(2, 1, RunnerKind::Mock);
+  mock.mock.sleep = seconds(1'000);
+  const AttemptSpec command = SpecOf(1, 1, RunnerKind::Command);
+  Take(Dispatch{.session = 7, .specs = {command, mock}});
+  now += seconds(63);
+  const WorkerEffects before = EndTurn();
+  EXPECT_THAT(before.stop, IsEmpty());
+  EXPECT_LE(before.wake_at, now + seconds(1));
+  now += seconds(1);
+
+  EXPECT_THAT(EndTurn().stop, ElementsAre(command.id));
+
+  now += seconds(100);
+  EXPECT_THAT(EndTurn().stop, IsEmpty());  // Once.
+  AttemptOutcome outcome = OutcomeOf(command.id);
+  outcome.failure = FailureClass::Cancelled;
+  worker.OnAttemptEnded(outcome, now);
+  Join(8);  // The coordinator is back: a lost worker costs no retry.
+  const std::vector<Finished> finished = Of<Finished>(EndTurn());
+  ASSERT_EQ(finished.size(), 1u);
+  ASSERT_EQ(finished[0].outcomes.size(), 2u);
+  for (const AttemptOutcome& o : finished[0].outcomes) {
+    EXPECT_EQ(o.failure, FailureClass::WorkerLost);
+  }
+}
+
+TEST_F(WorkerTest, TheWindowAlsoRunsBeforeTheFirstWelcome) {
+  const AttemptId running{RunId{1}, Subject::Task, 3, 1};
+  WorkerEffects effects;
+  worker.Begin({running}, {}, now, effects);
+  now += seconds(303);
+  EXPECT_THAT(EndTurn().stop, IsEmpty());
+  now += seconds(1);
+
+  EXPECT_THAT(EndTurn().stop, ElementsAre(running));
+}
+
+// --- leaving, draining, changing ---
+
+TEST_F(WorkerTest, AWorkerThatLeavesTakesNothingNewAndSaysWhatItHolds) {
+  Join();
+  const AttemptSpec running = SpecOf(1, 1, RunnerKind::Command);
+  AttemptSpec mock = SpecOf(2, 1, RunnerKind::Mock);
+  mock.mock.sleep = seconds(5);
+  Take(Dispatch{.session = 7, .specs = {running, mock}});
+
+  worker.TakeNoMore();
+  EXPECT_THAT(Take(Dispatch{.session = 7, .specs = {SpecOf(3, 1, RunnerKind::Command)}}).start,
+              IsEmpty());
+  WorkerEffects effects;
+  worker.Leave(effects);
+
+  ASSERT_EQ(Of<Goodbye>(effects).size(), 1u);
+  EXPECT_THAT(Of<Goodbye>(effects)[0].holding, ElementsAre(running.id));  // A mock ends with us.
+}
+
+TEST_F(WorkerTest, RemembersThatItIsDraining) {
+  Join();
+  Take(Drain{true});
+  WorkerEffects effects;
+  worker.OnMessage(UnknownWorker{}, now, effects);
+  EXPECT_TRUE(Of<Hello>(effects)[0].draining);
+  Join();
+  Take(Drain{false});
+  worker.OnMessage(UnknownWorker{}, now, effects = {});
+  EXPECT_FALSE(Of<Hello>(effects)[0].draining);
+}
+
+TEST_F(WorkerTest, TellsOfItsNewSlotsAndLabels) {
+  Join();
+  WorkerEffects effects;
+
+  worker.Change({.name = "other", .slots = 9, .labels = {"gpu"}, .providers = {"mock"}}, now,
+                effects);
+
+  ASSERT_EQ(Of<Hello>(effects).size(), 1u);
+  const Hello hello = Of<Hello>(effects)[0];
+  EXPECT_EQ(hello.worker, "w1");
+  EXPECT_EQ(hello.slots, 9u);
+  EXPECT_THAT(hello.labels, ElementsAre("gpu"));
+  EXPECT_THAT(hello.providers, ElementsAre("mock"));
+}
+
+TEST(WorkerWithAWorkDirectory, RunsAllAttemptsThere) {
+  WorkerCore worker({.name = "w1", .work_dir = "/srv/work"});
+  WorkerEffects effects;
+  worker.OnMessage(Welcome{.session = 7}, kStart, effects);
+  AttemptSpec spec = SpecOf(1, 1, RunnerKind::Command);
+  spec.run_dir = "/home/ann/project";
+
+  worker.OnMessage(Dispatch{.session = 7, .specs = {spec}}, kStart, effects);
+
+  ASSERT_EQ(effects.start.size(), 1u);
+  EXPECT_EQ(effects.start[0].run_dir, "/srv/work");
+}
+
 }  // namespace
 }  // namespace troupe

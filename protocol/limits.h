@@ -1,0 +1,29 @@
+// How large the parts of a message may be, beyond what a frame can hold.
+//
+// Pure. The codec bounds what is allocated; this bounds what is kept.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "protocol/messages.h"
+
+namespace troupe {
+
+inline constexpr std::size_t kWorkerNameBytesMax = 64;
+inline constexpr std::uint32_t kSlotsMax = 10'000;  // Of one worker.
+inline constexpr std::size_t kLabelsMax = 256;
+inline constexpr std::size_t kLabelBytesMax = 512;  // A name of the language: 128 code points.
+inline constexpr std::size_t kProvidersMax = 64;
+
+// What is wrong with it, for people; "" if nothing is.
+std::string WrongWith(const ToCoordinator& message);
+
+// Cuts the beginning off texts that would not fit into a frame (codec.h) beside the others.
+inline constexpr std::size_t kOutputBytesMax = 32u << 20;
+inline constexpr std::size_t kErrorOutputBytesMax = 8u << 20;
+inline constexpr std::size_t kResultBytesMax = 8u << 20;  // Of JSON; a larger one is dropped.
+void FitIntoFrame(AttemptOutcome& outcome);
+
+}  // namespace troupe

@@ -1,0 +1,324 @@
+// The coordinator's shell over real sockets: who gets in, who may say what, and what hostile bytes
+// cost.
+#include "coordinator/coordinator_daemon.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <random>
+
+#include "protocol/codec.h"
+#include "storage/memory_checkpoint_store.h"
+#include "tests/storage/temporary_directory.h"
+
+namespace troupe {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::HasSubstr;
+
+std::size_t ResidentBytes() {
+  std::size_t pages = 0;
+  std::size_t resident = 0;
+  std::ifstream("/proc/self/statm") >> pages >> resident;
+  return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+// A coordinator with an ipc and a tcp endpoint; tcp with CURVE.
+class CoordinatorDaemonTest : public testing::Test {
+ protected:
+  CoordinatorDaemonTest() {
+    auto router = RouterEndpoint::Bind(
+        {.endpoints = {"ipc://" + (directory.path() / "s").string(), "tcp://127.0.0.1:*"},
+         .key = server});
+    CHECK(router.has_value());
+    endpoints = router->endpoints();
+    daemon = std::make_unique<CoordinatorDaemon>(*std::move(router), store, CoordinatorOptions{},
+                                                 RunId{1}, [](const RunEvent&) {});
+    daemon->OnNote([this](const std::string& note) { notes.push_back(note); });
+    Authorise("worker w1 " + w1.public_key + "\noperator ann " + ann.public_key + "\nviewer wall " +
+              wall.public_key);
+  }
+
+  void Authorise(const std::string& lines) {
+    Result<AccessList> list = AccessList::Parse(lines);
+    CHECK(list.has_value());
+    daemon->Admit(*std::move(list));
+  }
+  DealerEndpoint ConnectLocal(const std::string& peer) {
+    auto dealer = DealerEndpoint::Connect(endpoints[0], peer);
+    CHECK(dealer.has_value());
+    return *std::move(dealer);
+  }
+  DealerEndpoint Connect(const KeyPair& key, const std::string& peer) {
+    auto dealer = DealerEndpoint::Connect(
+        {.endpoint = endpoints[1], .identity = peer, .key = key, .server_key = server.public_key});
+    CHECK(dealer.has_value());
+    return *std::move(dealer);
+  }
+
+  void Turn(DealerEndpoint& dealer) {
+    std::vector<WaitFd> none;
+    CHECK(daemon->Turn(none, milliseconds(2)).has_value());
+    dealer.Wait(none, milliseconds(2));
+  }
+  // Says it until it is sent; then the first answer, or nothing.
+  std::optional<FromCoordinator> Ask(DealerEndpoint& dealer, const ToCoordinator& message) {
+    const std::string bytes = Encode(message);
+    bool sent = false;
+    for (int tries = 0; tries < 1'000; ++tries) {
+      sent = sent || dealer.Send(bytes) == SendResult::Sent;
+      Turn(dealer);
+      const std::optional<std::string> answer = dealer.Receive();
+      if (!answer) continue;
+      const auto decoded = DecodeFromCoordinator(*answer);
+      CHECK(decoded.has_value());
+      return *decoded;
+    }
+    return std::nullopt;
+  }
+  std::string RefusalOf(const std::optional<FromCoordinator>& answer) {
+    if (!answer) return "silence";
+    if (const auto* refused = std::get_if<Refused>(&*answer)) return refused->message;
+    if (const auto* reply = std::get_if<ClientReply>(&*answer)) return reply->error;
+    return "obeyed";
+  }
+  static Hello HelloOf(const std::string& worker) {
+    Hello hello;
+    hello.worker = worker;
+    hello.slots = 2;
+    return hello;
+  }
+  std::size_t WorkersKnown() const { return daemon->coordinator().pool().all().size(); }
+
+  TemporaryDirectory directory;
+  const KeyPair server = MakeKeyPair();
+  const KeyPair w1 = MakeKeyPair();
+  const KeyPair ann = MakeKeyPair();
+  const KeyPair wall = MakeKeyPair();
+  MemoryCheckpointStore store;
+  std::vector<std::string> endpoints;
+  std::vector<std::string> notes;
+  std::unique_ptr<CoordinatorDaemon> daemon;
+};
+
+TEST_F(CoordinatorDaemonTest, WelcomesTheWorkerOfAKey) {
+  DealerEndpoint dealer = Connect(w1, PeerOfWorker("w1", 1));
+
+  const auto answer = Ask(dealer, HelloOf("w1"));
+
+  ASSERT_TRUE(answer);
+  EXPECT_TRUE(std::holds_alternative<Welcome>(*answer));
+  EXPECT_EQ(WorkersKnown(), 1u);
+}
+
+TEST_F(CoordinatorDaemonTest, AWorkerCannotPoseAsAnother) {
+  DealerEndpoint by_name = Connect(w1, PeerOfWorker("w1", 1));
+  EXPECT_THAT(RefusalOf(Ask(by_name, HelloOf("w2"))), HasSubstr("another one"));
+  DealerEndpoint by_connection = Connect(w1, PeerOfWorker("w2", 1));
+  EXPECT_THAT(RefusalOf(Ask(by_connection, HelloOf("w2"))),
+              HasSubstr("does not belong to the worker w2"));
+
+  EXPECT_EQ(WorkersKnown(), 0u);
+  ASSERT_FALSE(notes.empty());
+  EXPECT_THAT(notes[0], HasSubstr("a message of \"w1\" was refused"));
+}
+
+// The connection of a worker that is gone, taken over by somebody who knew its number.
+TEST_F(CoordinatorDaemonTest, AWorkerCannotSpeakOnAnothersConnection) {
+  Authorise("worker w1 " + w1.public_key + "\nworker w2 " + ann.public_key);
+  {
+    DealerEndpoint victim = Connect(w1, PeerOfWorker("w1", 7));
+    ASSERT_TRUE(Ask(victim, HelloOf("w1")));
+  }
+  DealerEndpoint thief = Connect(ann, PeerOfWorker("w1", 7));
+
+  const auto answer = Ask(thief, Goodbye{});
+
+  EXPECT_THAT(RefusalOf(answer), HasSubstr("does not belong to the worker w1"));
+  EXPECT_EQ(daemon->coordinator().pool().all().at("w1").peer, PeerOfWorker("w1", 7));
+}
+
+TEST_F(CoordinatorDaemonTest, OnlyAnOperatorChangesRuns) {
+  const ClientCommand command{.request = 5, .kind = CommandKind::Cancel, .run = RunId{3}};
+  DealerEndpoint worker = Connect(w1, PeerOfClient(1));
+  EXPECT_THAT(RefusalOf(Ask(worker, command)), HasSubstr("role worker; this needs operator"));
+  DealerEndpoint viewer = Connect(wall, PeerOfClient(2));
+  EXPECT_THAT(RefusalOf(Ask(viewer, command)), HasSubstr("role viewer; this needs operator"));
+  DealerEndpoint ann_herself = Connect(ann, PeerOfClient(3));
+
+  EXPECT_THAT(RefusalOf(Ask(ann_herself, command)), HasSubstr("run 3 is not running"));
+}
+
+TEST_F(CoordinatorDaemonTest, AKeyThatIsTakenFromTheListLosesItsOpenConnection) {
+  DealerEndpoint dealer = Connect(ann, PeerOfClient(1));
+  ASSERT_TRUE(Ask(dealer, ClientCommand{}));
+
+  Authorise("worker w1 " + w1.public_key);
+
+  EXPECT_THAT(RefusalOf(Ask(dealer, ClientCommand{})), HasSubstr("not authorised any more"));
+}
+
+TEST_F(CoordinatorDaemonTest, AnUnknownKeyIsNotedOnceAndNotTenTimesASecond) {
+  const KeyPair stranger = MakeKeyPair();
+  for (std::uint64_t n = 0; n < 20; ++n) {
+    DealerEndpoint dealer = Connect(stranger, PeerOfClient(n));
+    for (int tries = 0; tries < 1'000 && dealer.link() != Link::KeyRefused; ++tries) Turn(dealer);
+    ASSERT_EQ(dealer.link(), Link::KeyRefused);
+  }
+
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_THAT(notes[0], HasSubstr("127.0.0.1 was refused: key " + stranger.public_key));
+}
+
+TEST_F(CoordinatorDaemonTest, APeerThatTakesNothingCostsABoundedQueueAndLosesIt) {
+  DealerEndpoint dealer = ConnectLocal(PeerOfWorker("w1", 1));
+  ASSERT_TRUE(Ask(dealer, HelloOf("w1")));
+  Hello hello = HelloOf("w1");  // Its answer says that none of these is wanted.
+  for (std::uint32_t i = 0; i < 50'000; ++i)
+    hello.holding.push_back({RunId{9}, Subject::Task, i, 1});
+  const std::string little = Encode(ToCoordinator(ClientCommand{}));
+  const std::string large = Encode(ToCoordinator(hello));
+  std::vector<WaitFd> none;
+
+  // Speaks on and on and never takes an answer.
+  const std::size_t before = ResidentBytes();
+  bool lost = false;
+  for (int i = 0; i < 5'000 && !lost; ++i) {
+    while (dealer.Send(i < 2'500 ? little : large) != SendResult::Sent) {
+    }
+    ASSERT_TRUE(daemon->Turn(none, {}));
+    lost = daemon->coordinator().pool().all().at("w1").peer.empty();
+  }
+
+  EXPECT_TRUE(lost);
+  EXPECT_LT(ResidentBytes(), before + (400u << 20));
+}
+
+// --- hostile bytes ---
+
+class Hostile : public CoordinatorDaemonTest {
+ protected:
+  std::string Random(std::size_t size) {
+    std::string bytes(size, '\0');
+    for (char& byte : bytes) byte = static_cast<char>(dice());
+    return bytes;
+  }
+  // A real message, damaged.
+  std::string Mutated() {
+    AttemptOutcome outcome{.id = {RunId{1}, Subject::Task, 2, 3}};
+    outcome.output = "output";
+    const ToCoordinator messages[] = {
+        HelloOf("w1"),       Heartbeat{1, 2}, Started{{{outcome.id, Instant{}}}},
+        Finished{{outcome}}, Goodbye{},       ClientCommand{1, CommandKind::Pause, RunId{1}},
+    };
+    std::string bytes = Encode(messages[dice() % std::size(messages)]);
+    for (std::uint32_t n = 1 + dice() % 4; n > 0; --n) {
+      const std::size_t place = dice() % bytes.size();
+      switch (dice() % 4) {
+        case 0:
+          bytes[place] = static_cast<char>(dice());
+          break;
+        case 1:
+          bytes.insert(place, Random(1 + dice() % 8));
+          break;
+        case 2:
+          bytes.erase(place, 1 + dice() % 8);
+          break;
+        default:
+          bytes += bytes;
+          break;
+      }
+      if (bytes.empty()) bytes = "x";
+    }
+    return bytes;
+  }
+  int ConnectRaw() const {
+    const std::size_t colon = endpoints[1].rfind(':');
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(endpoints[1].substr(colon + 1))));
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    return fd;
+  }
+  void ExpectService() {
+    DealerEndpoint worker = Connect(w1, PeerOfWorker("w1", 1'000'000));
+    const auto answer = Ask(worker, HelloOf("w1"));
+    ASSERT_TRUE(answer);
+    EXPECT_TRUE(std::holds_alternative<Welcome>(*answer));
+  }
+
+  std::mt19937 dice{7};
+};
+
+TEST_F(Hostile, AHundredThousandBadFramesCostNothing) {
+  DealerEndpoint dealer = ConnectLocal(PeerOfWorker("w1", 1));
+  ASSERT_TRUE(Ask(dealer, HelloOf("w1")));
+  std::vector<WaitFd> none;
+  std::size_t before = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    const std::string bytes = i % 2 == 0 ? Mutated() : Random(dice() % 200);
+    while (dealer.Send(bytes) == SendResult::Full) ASSERT_TRUE(daemon->Turn(none, {}));
+    if (i % 100 == 0) {
+      ASSERT_TRUE(daemon->Turn(none, {}));
+    }
+    while (dealer.Receive()) {
+    }
+    if (i == 10'000) before = ResidentBytes();
+  }
+  ASSERT_TRUE(Ask(dealer, HelloOf("w1")));
+
+#ifndef __SANITIZE_ADDRESS__
+  EXPECT_LT(ResidentBytes(), before + (16u << 20));
+#endif
+  ExpectService();
+}
+
+TEST_F(Hostile, GarbageOverRawTcpCostsNothing) {
+  ExpectService();
+  std::vector<WaitFd> none;
+  const std::string http = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+  // A greeting of ZMTP 3.1 with the mechanism NULL, or CURVE, and what follows it.
+  std::string greeting = "\xff" + std::string(8, '\0') + "\x7f\x03\x01";
+  std::size_t before = 0;
+  for (int i = 0; i < 2'000; ++i) {
+    const int fd = ConnectRaw();
+    std::string bytes;
+    switch (i % 5) {
+      case 0:
+        bytes = http;
+        break;
+      case 1:
+        bytes = Random(1 + dice() % 2'000);
+        break;
+      case 2:  // Claims a command of 2^62 bytes.
+        bytes = greeting + "CURVE" + std::string(47, '\0') + "\x06\x40" + std::string(7, '\0');
+        break;
+      case 3:
+        bytes = greeting + "NULL" + std::string(48, '\0') + Random(500);
+        break;
+      default:
+        break;  // Says nothing.
+    }
+    ASSERT_GE(send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL), 0);
+    ASSERT_TRUE(daemon->Turn(none, {}));
+    close(fd);
+    if (i == 500) before = ResidentBytes();
+  }
+
+#ifndef __SANITIZE_ADDRESS__
+  EXPECT_LT(ResidentBytes(), before + (16u << 20));
+#endif
+  ExpectService();
+  EXPECT_EQ(WorkersKnown(), 1u);
+}
+
+}  // namespace
+}  // namespace troupe
