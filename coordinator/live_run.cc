@@ -355,8 +355,7 @@ void LiveRun::RestoreTasks(const Checkpoint& checkpoint, const std::vector<Attem
     }
   }
   for (std::uint32_t i = 0; i < size(); ++i) RestoreTask(i, turn);
-  // Parents stand before their subtasks.
-  for (auto i = static_cast<std::uint32_t>(plan_->tasks.size()); i-- > 0;) {
+  for (std::uint32_t i = 0; i < plan_->tasks.size(); ++i) {
     const TaskRecord& r = tasks_[i].record;
     if (r.joins && r.state == TaskState::Completed) KeepJoined(i);
   }

@@ -277,6 +277,10 @@ void LiveRun::KeepJoined(std::uint32_t task) {
   TaskResult joined;
   if (Planned(task).kind == TaskKind::Parent) {
     for (std::uint32_t subtask : Planned(task).subtasks) {
+      const TaskRecord& r = tasks_[subtask].record;
+      if (r.joins && r.state == TaskState::Completed && ResultOf(subtask) == nullptr) {
+        KeepJoined(subtask);  // A restart finds them in any order.
+      }
       const TaskResult* result = ResultOf(subtask);
       if (result == nullptr || result->output.empty()) continue;
       joined.output += (joined.output.empty() ? "" : "\n\n") + result->output;

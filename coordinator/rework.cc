@@ -69,14 +69,19 @@ class Rework {
       TaskRecord& loop = records_.at(task.task.value);
       if (loop.joins && loop.state != TaskState::Skipped && (all || IsOpen(loop))) Run(loop);
     }
-    for (auto i = static_cast<std::uint32_t>(plan_.tasks.size()); i-- > 0;) {
-      if (plan_.tasks[i].kind != TaskKind::Parent) continue;
-      const auto it = records_.find(IdOf(i));
+    std::set<std::uint32_t> parents;
+    for (std::uint32_t i = 0; i < plan_.tasks.size(); ++i) {
+      const bool is_parent = plan_.tasks[i].kind == TaskKind::Parent;
+      if (is_parent ? all : !IsSettled(StateOf(i))) {
+        for (std::uint32_t p = is_parent ? i : plan_.tasks[i].parent; p != kNone;) {
+          parents.insert(p);
+          p = plan_.tasks[p].parent;
+        }
+      }
+    }
+    for (std::uint32_t parent : parents) {
+      const auto it = records_.find(IdOf(parent));
       if (it == records_.end() || it->second.state == TaskState::Skipped) continue;
-      const auto& subtasks = plan_.tasks[i].subtasks;
-      const bool open = std::any_of(subtasks.begin(), subtasks.end(),
-                                    [&](std::uint32_t task) { return !IsSettled(StateOf(task)); });
-      if (!open && !all) continue;
       if (it->second.first_started == Instant{}) {
         it->second = Fresh(it->second);
       } else {
