@@ -196,6 +196,16 @@ tasks:
         self.assertIn('did you mean "command"?', said)
         self.assertFalse((self.directory / ".troupe").exists())
 
+    def test_a_wrong_command_line_names_what_may_have_been_meant(self):
+        for arguments, said in ((["runn", "x.yaml"], 'there is no command "runn"; did you mean "run"?'),
+                                (["--verion"], 'there is no option "--verion"; did you mean "--version"?'),
+                                (["run", "--resum", "x.yaml"], 'did you mean "--resume"?'),
+                                (["run"], "troupe run: file is required (troupe run --help"),
+                                ([], "Usage: troupe")):
+            done = self.troupe(*arguments, code=2)
+            self.assertIn(said, done.stderr)
+            self.assertEqual(done.stdout, "")
+
     def test_one_troupe_at_a_time_in_a_state_directory(self):
         self.write("name: s\ntasks:\n  a: {command: 'sleep 30'}\n")
         first = self.start("run", "flow.yaml")
