@@ -1,5 +1,7 @@
 // `troupe`: the table of subcommands. Flags are read here and nowhere else.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -9,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/commands_fleet.h"
 #include "cli/commands_workflow.h"
+#include "cli/print.h"
 #include "cli/text.h"
 #include "workflow/compile.h"
 
@@ -219,13 +222,27 @@ int Main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // Help or the version.
-    fmt::print(stderr, "{}", argc < 2 ? app.help() : Complaint(app, argv[1], error.what()));
+    Say(argc < 2 ? app.help() : Complaint(app, argv[1], error.what()));
     return kExitBadRequest;
   }
-  return action();
+  const int code = action();
+  return AllPrinted() || code != kExitOk ? code : kExitBadRequest;
+}
+
+// Descriptors 0 to 2 are there, whatever the caller left open: else the store's files would get
+// them, and what we say.
+void OpenStandardDescriptors() {
+  int fd = 0;
+  do {
+    fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+  } while (fd >= 0 && fd <= 2);
+  if (fd > 2) close(fd);
 }
 
 }  // namespace
 }  // namespace troupe
 
-int main(int argc, char** argv) { return troupe::Main(argc, argv); }
+int main(int argc, char** argv) {
+  troupe::OpenStandardDescriptors();
+  return troupe::Main(argc, argv);
+}

@@ -217,6 +217,29 @@ tasks:
         first.wait(20)
 
 
+    def test_a_reader_that_goes_does_not_end_a_run(self):
+        self.write("name: r\ntasks:\n  a: {command: 'while [ ! -e go ]; do sleep 0.02; done'}\n"
+                   "  b: {command: 'echo b', depends_on: [a]}\n")
+        for flags in ([], ["--json"]):
+            process = self.start("run", "flow.yaml", *flags)
+            stream = process.stdout if flags else process.stderr
+            self.assertIn("run", stream.readline())
+            stream.close()
+            (self.directory / "go").touch()
+            self.assertEqual(process.wait(20), 0)
+            (self.directory / "go").unlink()
+
+    def test_what_cannot_be_printed_is_said_and_what_is_closed_stays_so(self):
+        self.write("name: p\ntasks:\n  a: {command: 'true'}\n")
+        shell = lambda line: subprocess.run(["sh", "-c", line], cwd=self.directory, text=True,
+                                            capture_output=True, env=dict(os.environ, T=PROGRAM))
+        self.assertEqual(shell("$T run flow.yaml <&- >&- 2>&-").returncode, 0)
+        self.assertEqual(shell("$T run flow.yaml <&- >&- 2>&-").returncode, 0)
+        done = shell("$T export > /dev/full")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("not all output could be written: No space left", done.stderr)
+
+
 class Interrupts(Case):
     def running(self, name="flow.yaml", *flags):
         process = self.start("run", name, *flags)
