@@ -6,6 +6,7 @@
 
 #include "cli/checkpoint_view.h"
 #include "cli/commands.h"
+#include "cli/print.h"
 #include "cli/state.h"
 #include "cli/text.h"
 #include "coordinator/resume.h"
@@ -96,13 +97,13 @@ int ListDeadLetters(const StateOptions& options) {
     }
   }
   if (options.json) {
-    fmt::print("{}\n", list.dump(2, ' ', false, Json::error_handler_t::replace));
+    Print(fmt::format("{}\n", list.dump(2, ' ', false, Json::error_handler_t::replace)));
   } else if (rows.size() == 1) {
-    fmt::print(stderr, "there are no dead letters\n");
+    Say("there are no dead letters\n");
   } else {
-    fmt::print("{}", FormatTable(rows));
-    fmt::print(stderr, "run them again: troupe retry RUN [TASK...]{}\n",
-               StateDirFlag(options.state_dir));
+    Print(FormatTable(rows));
+    Say(fmt::format("run them again: troupe retry RUN [TASK...]{}\n",
+                    StateDirFlag(options.state_dir)));
   }
   return kExitOk;
 }
@@ -127,8 +128,8 @@ int DiscardDeadLettersOf(const StateOptions& options, const std::vector<std::str
   if (Status committed = (*store)->Commit(*batch); !committed) {
     return Refuse(committed.error().message);
   }
-  fmt::print("{} dead letter{} of run {} discarded\n", batch->tasks.size(),
-             batch->tasks.size() == 1 ? "" : "s", id.value);
+  Print(fmt::format("{} dead letter{} of run {} discarded\n", batch->tasks.size(),
+                    batch->tasks.size() == 1 ? "" : "s", id.value));
   return kExitOk;
 }
 

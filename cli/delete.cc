@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "cli/commands.h"
+#include "cli/print.h"
 #include "cli/state.h"
 #include "cli/text.h"
 #include "protocol/access.h"
@@ -43,11 +44,11 @@ int AskToDelete(const std::filesystem::path& directory, RunId run) {
       const auto* reply = std::get_if<ClientReply>(&*answer);
       if (reply == nullptr) continue;
       if (!reply->error.empty()) return Refuse(reply->error);
-      fmt::print("run {} is deleted\n", run.value);
+      Print(fmt::format("run {} is deleted\n", run.value));
       return kExitOk;
     }
   }
-  fmt::print(stderr, "troupe: the coordinator in {} does not answer\n", directory.string());
+  Say(fmt::format("troupe: the coordinator in {} does not answer\n", directory.string()));
   return kExitNoCoordinator;
 }
 
@@ -91,7 +92,7 @@ int DeleteRun(const StateOptions& options) {
   if (Status committed = (*store)->Commit(batch); !committed) {
     return Refuse(committed.error().message);
   }
-  fmt::print("run {} is deleted\n", record.id.value);
+  Print(fmt::format("run {} is deleted\n", record.id.value));
   return kExitOk;
 }
 

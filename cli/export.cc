@@ -7,6 +7,7 @@
 
 #include "cli/checkpoint_view.h"
 #include "cli/commands.h"
+#include "cli/print.h"
 #include "cli/text.h"
 
 namespace troupe {
@@ -124,7 +125,7 @@ std::string ExportText(const StoredRun& run) {
 int ExportRun(const StateOptions& options) {
   const Result<StoredRun> run = OpenRun(options);
   if (!run) return Refuse(run.error().message);
-  fmt::print("{}\n", ExportText(*run));
+  Print(fmt::format("{}\n", ExportText(*run)));
   return kExitOk;
 }
 

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "cli/commands_workflow.h"
+#include "cli/print.h"
 #include "cli/read_file.h"
 #include "workflow/compile.h"
 
@@ -15,18 +16,18 @@ int RunGraph(const std::string& file, const std::string& format, const std::stri
   } else if (format == "mermaid") {
     drawn = GraphFormat::Mermaid;
   } else if (format != "text" && !format.empty()) {
-    fmt::print(stderr, "troupe: the format must be text, dot or mermaid, not {}\n", format);
+    Say(fmt::format("troupe: the format must be text, dot or mermaid, not {}\n", format));
     return 2;
   }
   const Result<std::string> text = ReadWorkflowFile(file);
   if (!text) {
-    fmt::print(stderr, "troupe: {}\n", text.error().message);
+    Say(fmt::format("troupe: {}\n", text.error().message));
     return 2;
   }
   const Compiled compiled = CompileWorkflow(*text, {.workflow = workflow});
-  fmt::print(stderr, "{}", FormatProblems(file, compiled.problems));
+  Say(FormatProblems(file, compiled.problems));
   if (compiled.plan == nullptr) return 2;
-  fmt::print("{}", DrawGraph(*compiled.plan, drawn));
+  Print(DrawGraph(*compiled.plan, drawn));
   return 0;
 }
 

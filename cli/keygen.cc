@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/commands_fleet.h"
 #include "cli/host_name.h"
+#include "cli/print.h"
 #include "cli/state.h"
 #include "cli/text.h"
 #include "protocol/access.h"
@@ -26,11 +27,11 @@ int MakeKey(const KeygenOptions& options) {
   }
   const Result<std::string> key = WriteNewKeyFiles(options.file, name);
   if (!key) return Refuse(key.error().message);
-  fmt::print(stderr,
-             "{0} holds the secret key, {0}.pub the public one.\n"
-             "For the coordinator's file of authorised keys:\n",
-             options.file);
-  fmt::print("{}\n", AccessLine(role, name, *key));
+  Say(
+      fmt::format("{0} holds the secret key, {0}.pub the public one.\n"
+                  "For the coordinator's file of authorised keys:\n",
+                  options.file));
+  Print(fmt::format("{}\n", AccessLine(role, name, *key)));
   return kExitOk;
 }
 

@@ -11,6 +11,7 @@
 #include "cli/checkpoint_view.h"
 #include "cli/commands.h"
 #include "cli/log_text.h"
+#include "cli/print.h"
 #include "cli/state.h"
 #include "cli/text.h"
 
@@ -132,8 +133,8 @@ int ShowLogs(const StateOptions& given) {
     reader.Print(*run);
     if (!options.follow || IsFinal(run->checkpoint.run.state)) return kExitOk;
     if (!run->at_work) {
-      fmt::print(stderr, "troupe: run {} is {}; {}\n", run->checkpoint.run.id.value,
-                 run->StateName(), ResumeHint(run->checkpoint.run, options.state_dir));
+      Say(fmt::format("troupe: run {} is {}; {}\n", run->checkpoint.run.id.value, run->StateName(),
+                      ResumeHint(run->checkpoint.run, options.state_dir)));
       return kExitOk;
     }
     poll(nullptr, 0, kPollMilliseconds);

@@ -1,4 +1,8 @@
 // `troupe`: the table of subcommands. Flags are read here and nowhere else.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
@@ -7,6 +11,9 @@
 #include "cli/commands.h"
 #include "cli/commands_fleet.h"
 #include "cli/commands_workflow.h"
+#include "cli/print.h"
+#include "cli/text.h"
+#include "workflow/compile.h"
 
 namespace troupe {
 namespace {
@@ -163,6 +170,36 @@ void AddDeadLetters(CLI::App& app, StateOptions& options, RunOptions& run,
   discard->callback([&] { action = [&] { return DiscardDeadLettersOf(options, run.tasks); }; });
 }
 
+// The nearest of the names that `word` may have been meant as, as a question; or "".
+std::string Suggestion(const std::string& word, const std::vector<std::string>& names) {
+  const std::vector<std::string_view> candidates(names.begin(), names.end());
+  const std::string near = DidYouMean(word, candidates);
+  return near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near);
+}
+
+// What is wrong with a command line, in a sentence, and where to read on.
+std::string Complaint(const CLI::App& app, const std::string& first, const std::string& what) {
+  const std::vector<CLI::App*> chosen = app.get_subcommands();
+  if (chosen.empty()) {
+    std::vector<std::string> names = {"--help", "--version"};
+    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+      if (!command->get_group().empty()) names.push_back(command->get_name());
+    }
+    return fmt::format("troupe: there is no {} \"{}\"{} (troupe --help lists what there is)\n",
+                       first.starts_with('-') ? "option" : "command", Escaped(first),
+                       Suggestion(first, names));
+  }
+  const CLI::App& command = *chosen.front();
+  std::string suggestion;
+  for (const std::string& extra : command.remaining()) {
+    std::vector<std::string> names;
+    for (const CLI::Option* option : command.get_options()) names.push_back(option->get_name());
+    if (suggestion.empty()) suggestion = Suggestion(extra.substr(0, extra.find('=')), names);
+  }
+  return fmt::format("troupe {0}: {1}{2} (troupe {0} --help lists what it takes)\n",
+                     command.get_name(), Escaped(what), suggestion);
+}
+
 int Main(int argc, char** argv) {
   CLI::App app{kAbout, "troupe"};
   app.require_subcommand(1);
@@ -184,12 +221,28 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitBadRequest;
+    if (error.get_exit_code() == 0) return app.exit(error);  // Help or the version.
+    Say(argc < 2 ? app.help() : Complaint(app, argv[1], error.what()));
+    return kExitBadRequest;
   }
-  return action();
+  const int code = action();
+  return AllPrinted() || code != kExitOk ? code : kExitBadRequest;
+}
+
+// Descriptors 0 to 2 are there, whatever the caller left open: else the store's files would get
+// them, and what we say.
+void OpenStandardDescriptors() {
+  int fd = 0;
+  do {
+    fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+  } while (fd >= 0 && fd <= 2);
+  if (fd > 2) close(fd);
 }
 
 }  // namespace
 }  // namespace troupe
 
-int main(int argc, char** argv) { return troupe::Main(argc, argv); }
+int main(int argc, char** argv) {
+  troupe::OpenStandardDescriptors();
+  return troupe::Main(argc, argv);
+}

@@ -18,6 +18,7 @@
 
 #include "cli/commands.h"
 #include "cli/local_workers.h"
+#include "cli/print.h"
 #include "cli/progress.h"
 #include "cli/read_file.h"
 #include "cli/state.h"
@@ -319,10 +320,10 @@ Status LocalRun::Loop() {
 int LocalRun::Report(const Status& status) {
   progress_->Close();
   if (!status) {
-    fmt::print(stderr, "troupe: {}\n", status.error().message);
+    Say(fmt::format("troupe: {}\n", status.error().message));
     if (run_ != RunId{}) {
-      fmt::print(stderr, "Nothing that was recorded is lost; go on with: troupe run {} --resume\n",
-                 file_);
+      Say(fmt::format("Nothing that was recorded is lost; go on with: troupe run {} --resume\n",
+                      file_));
     }
     return kExitRunFailed;
   }
@@ -330,8 +331,9 @@ int LocalRun::Report(const Status& status) {
   Result<Checkpoint> checkpoint = store_->Load(run_);
   if (!checkpoint) return Refuse(checkpoint.error().message);
   if (!options_.json) {
-    fmt::print(stderr, "{}", FormatSummary(*request_.plan, *checkpoint, file_, options_.state_dir));
-    if (!checkpoint->run.outputs_json.empty()) fmt::print("{}\n", checkpoint->run.outputs_json);
+    Say(FormatSummary(*request_.plan, *checkpoint, file_, options_.state_dir));
+    if (!checkpoint->run.outputs_json.empty())
+      Print(fmt::format("{}\n", checkpoint->run.outputs_json));
   }
   if (!finished_) return kExitInterrupted;
   return checkpoint->run.state == RunState::Succeeded ? kExitOk : kExitRunFailed;
@@ -367,7 +369,7 @@ int RunWorkflow(const RunOptions& options) {
   request.text = *std::move(text);
   const Compiled compiled =
       CompileWorkflow(request.text, {.workflow = options.workflow, .lenient = options.lenient});
-  fmt::print(stderr, "{}", FormatProblems(options.file, compiled.problems));
+  Say(FormatProblems(options.file, compiled.problems));
   if (compiled.plan == nullptr) return kExitBadRequest;
   if (compiled.unsupported_work && !options.lenient) {
     return Refuse(
@@ -378,13 +380,13 @@ int RunWorkflow(const RunOptions& options) {
   }
   request.plan = compiled.plan;
   if (options.dry_run) {
-    fmt::print("{}", FormatPlan(*request.plan));
+    Print(FormatPlan(*request.plan));
     return kExitOk;
   }
   if (!options.resume) {
     BoundInputs inputs = BindInputs(*request.plan, options.inputs);
     if (!inputs.problems.empty()) {
-      fmt::print(stderr, "{}", FormatProblems(options.file, inputs.problems));
+      Say(FormatProblems(options.file, inputs.problems));
       return kExitBadRequest;
     }
     request.inputs_json = std::move(inputs.json);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "cli/checkpoint_view.h"
+#include "cli/print.h"
 #include "cli/text.h"
 #include "coordinator/resume.h"
 #include "storage/state_lock.h"
@@ -64,7 +65,7 @@ Result<RunId> ChooseRunOf(const StateOptions& options, const std::vector<RunReco
 }
 
 int Refuse(const std::string& message) {
-  fmt::print(stderr, "troupe: {}\n", message);
+  Say(fmt::format("troupe: {}\n", message));
   return kExitBadRequest;
 }
 

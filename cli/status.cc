@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "cli/checkpoint_view.h"
 #include "cli/commands.h"
+#include "cli/print.h"
 #include "cli/state.h"
 #include "cli/text.h"
 #include "storage/state_lock.h"
@@ -19,8 +20,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kTasksMax = 200;
 
-void Print(const Json& json) {
-  fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+void PrintJson(const Json& json) {
+  Print(fmt::format("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace)));
 }
 
 // How many tasks are settled, and the last sign of life. The record of a run that goes on does not
@@ -83,9 +84,9 @@ void PrintTasks(const StoredRun& run, Instant until) {
   for (std::size_t i = 0; i < count; ++i) {
     if (shown[i]) rows.push_back(TaskRow(run, order[i], until));
   }
-  fmt::print("\n{}", FormatTable(rows));
+  Print(fmt::format("\n{}", FormatTable(rows)));
   if (rows.size() <= count) {
-    fmt::print("… and {} more; --json has all\n", count - rows.size() + 1);
+    Print(fmt::format("… and {} more; --json has all\n", count - rows.size() + 1));
   }
 }
 
@@ -176,9 +177,9 @@ int ListRuns(const StateOptions& options) {
                     FormatDuration(time)});
   }
   if (options.json) {
-    Print(list);
+    PrintJson(list);
   } else {
-    fmt::print("{}", FormatTable(rows));
+    Print(FormatTable(rows));
   }
   return kExitOk;
 }
@@ -187,22 +188,22 @@ int ShowStatus(const StateOptions& options) {
   const Result<StoredRun> run = OpenRun(options);
   if (!run) return Refuse(run.error().message);
   if (options.json) {
-    Print(StatusJson(*run));
+    PrintJson(StatusJson(*run));
     return kExitOk;
   }
   const RunRecord& record = run->checkpoint.run;
   const Instant until = run->Until(Clock().Now());
-  fmt::print("run {} of \"{}\": {}, {} of {} tasks settled, {}\n", record.id.value,
-             Escaped(record.workflow_name), run->StateName(), run->live->record().settled,
-             run->live->record().tasks, FormatDuration(until - record.started));
+  Print(fmt::format("run {} of \"{}\": {}, {} of {} tasks settled, {}\n", record.id.value,
+                    Escaped(record.workflow_name), run->StateName(), run->live->record().settled,
+                    run->live->record().tasks, FormatDuration(until - record.started)));
   if (!record.first_failure.empty()) {
-    fmt::print("first failure: {}\n", Escaped(record.first_failure));
+    Print(fmt::format("first failure: {}\n", Escaped(record.first_failure)));
   }
   if (!IsFinal(record.state) && !run->at_work) {
-    fmt::print("{}\n", ResumeHint(record, options.state_dir));
+    Print(fmt::format("{}\n", ResumeHint(record, options.state_dir)));
   }
   PrintTasks(*run, until);
-  if (!run->checkpoint.hooks.empty()) fmt::print("\n{}", FormatTable(HookRows(*run)));
+  if (!run->checkpoint.hooks.empty()) Print(fmt::format("\n{}", FormatTable(HookRows(*run))));
   return kExitOk;
 }
 

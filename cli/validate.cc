@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands_workflow.h"
+#include "cli/print.h"
 #include "cli/read_file.h"
 #include "workflow/compile.h"
 
@@ -38,7 +39,8 @@ void PrintJson(const std::string& file, const Compiled& compiled) {
                                          {"edges", compiled.edges},
                                          {"agents", compiled.agents},
                                          {"problems", std::move(problems)}};
-  fmt::print("{}\n", object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  Print(fmt::format("{}\n",
+                    object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)));
 }
 
 }  // namespace
@@ -54,13 +56,13 @@ int RunValidate(const std::vector<std::string>& files, bool lenient, bool json) 
     }
     const bool unread = compiled.problems.size() == 1 && compiled.problems[0].code == "file";
     if (unread) {
-      fmt::print(stderr, "troupe: {}\n", compiled.problems[0].message);
+      Say(fmt::format("troupe: {}\n", compiled.problems[0].message));
       continue;
     }
-    fmt::print(stderr, "{}", FormatProblems(file, compiled.problems));
+    Say(FormatProblems(file, compiled.problems));
     if (compiled.plan != nullptr) {
-      fmt::print("{}: ok ({}, {})\n", file, Count(compiled.tasks, "task"),
-                 Count(compiled.agents, "agent"));
+      Print(fmt::format("{}: ok ({}, {})\n", file, Count(compiled.tasks, "task"),
+                        Count(compiled.agents, "agent")));
       std::fflush(stdout);  // In step with the problems of the next file.
     }
   }

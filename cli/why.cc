@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "cli/checkpoint_view.h"
 #include "cli/commands.h"
+#include "cli/print.h"
 #include "cli/state.h"
 #include "cli/text.h"
 #include "coordinator/explain.h"
@@ -29,7 +30,7 @@ void PrintHistory(const StoredRun& run, std::uint32_t task) {
                     FormatDuration(outcome.ended - outcome.started),
                     CutToWidth(Escaped(end), 100)});
   }
-  fmt::print("{}", FormatTable(rows));
+  Print(FormatTable(rows));
 }
 
 std::string_view HowItIs(const StoredRun& run) {
@@ -52,26 +53,26 @@ void PrintHook(const HookRecord& hook, Instant until) {
   const std::string name =
       HookName(hook) + (hook.stage.empty() ? "" : " of " + Escaped(hook.stage));
   if (hook.state == HookState::Ready) {
-    fmt::print("Hook {} waits for a worker that fits.\n", name);
+    Print(fmt::format("Hook {} waits for a worker that fits.\n", name));
   } else if (hook.state == HookState::Running) {
-    fmt::print("Hook {} is running on worker {}, for {}.\n", name, Escaped(hook.worker),
-               FormatDuration(until - hook.started));
+    Print(fmt::format("Hook {} is running on worker {}, for {}.\n", name, Escaped(hook.worker),
+                      FormatDuration(until - hook.started)));
   } else if (hook.state == HookState::Failed) {
-    fmt::print("Hook {} failed: {}\n", name, Escaped(hook.message));
+    Print(fmt::format("Hook {} failed: {}\n", name, Escaped(hook.message)));
   }
 }
 
 void PrintRun(const StoredRun& run, const StateOptions& options, Instant until) {
   const RunRecord& record = run.checkpoint.run;
-  fmt::print("Run {} of \"{}\" {}.\n", record.id.value, Escaped(record.workflow_name),
-             HowItIs(run));
+  Print(fmt::format("Run {} of \"{}\" {}.\n", record.id.value, Escaped(record.workflow_name),
+                    HowItIs(run)));
   if (!record.first_failure.empty()) {
-    fmt::print("The first failure: {}\n", Escaped(record.first_failure));
+    Print(fmt::format("The first failure: {}\n", Escaped(record.first_failure)));
   }
   if (!IsFinal(record.state) && !run.at_work) {
     std::string hint = ResumeHint(record, options.state_dir);
     hint[0] = 'G';
-    fmt::print("{}\n", hint);
+    Print(fmt::format("{}\n", hint));
   }
   for (const HookRecord& hook : run.checkpoint.hooks) PrintHook(hook, until);
 }
@@ -84,9 +85,10 @@ void PrintTasks(const StoredRun& run, Instant until) {
     std::size_t count = 0;
     for (const std::uint32_t i : run.live->InOrder()) {
       if (run.live->Record(i).state != state || ++count > kSentencesMax) continue;
-      fmt::print("{}\n", Escaped(Explain(*run.live, i, run.at_work, until)));
+      Print(fmt::format("{}\n", Escaped(Explain(*run.live, i, run.at_work, until))));
     }
-    if (count > kSentencesMax) fmt::print("… and {} more {}\n", count - kSentencesMax, Name(state));
+    if (count > kSentencesMax)
+      Print(fmt::format("… and {} more {}\n", count - kSentencesMax, Name(state)));
   }
 }
 
@@ -104,7 +106,7 @@ int ExplainWhy(const StateOptions& given) {
   }
   const Result<std::uint32_t> task = run->FindTask(options.task);
   if (!task) return Refuse(task.error().message);
-  fmt::print("{}\n", Escaped(Explain(*run->live, *task, run->at_work, until)));
+  Print(fmt::format("{}\n", Escaped(Explain(*run->live, *task, run->at_work, until))));
   PrintHistory(*run, *task);
   return kExitOk;
 }

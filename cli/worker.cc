@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "cli/commands.h"
+#include "cli/print.h"
 #include "worker/worker_daemon.h"
 
 namespace troupe {
@@ -23,12 +24,12 @@ int RunWorker(const WorkerCommand& command) {
   options.attendant = program.parent_path() / "troupe-attendant";
   options.lifeline = command.lifeline;
   if (!std::filesystem::exists(options.attendant, error)) {
-    fmt::print(stderr, "troupe worker: {} is missing; install troupe again\n",
-               options.attendant.string());
+    Say(fmt::format("troupe worker: {} is missing; install troupe again\n",
+                    options.attendant.string()));
     return kExitBadRequest;
   }
   if (Status left = RunWorkerDaemon(options); !left) {
-    fmt::print(stderr, "troupe worker {}: {}\n", command.name, left.error().message);
+    Say(fmt::format("troupe worker {}: {}\n", command.name, left.error().message));
     return kExitBadRequest;
   }
   return kExitOk;

@@ -41,10 +41,12 @@ void KeepEnd(std::string& text, std::size_t bytes_max) {
 void FitIntoFrame(AttemptOutcome& outcome) {
   KeepEnd(outcome.output, kOutputBytesMax);
   KeepEnd(outcome.error_output, kErrorOutputBytesMax);
-  if (outcome.result_json.size() <= kResultBytesMax) return;
+  const std::size_t bytes_max =
+      kOutcomeBytesMax - outcome.output.size() - outcome.error_output.size();
+  if (outcome.result_json.size() <= bytes_max) return;
   outcome.result_json.clear();
   if (!outcome.failure) outcome.failure = FailureClass::SchemaFailed;
-  outcome.message = fmt::format("the result has more than {} bytes", kResultBytesMax);
+  outcome.message = fmt::format("the result has more than {} bytes", bytes_max);
 }
 
 std::string WrongWith(const ToCoordinator& message) {

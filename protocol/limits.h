@@ -20,10 +20,12 @@ inline constexpr std::size_t kProvidersMax = 64;
 // What is wrong with it, for people; "" if nothing is.
 std::string WrongWith(const ToCoordinator& message);
 
-// Cuts the beginning off texts that would not fit into a frame (codec.h) beside the others.
+// Cuts the beginning off texts that would not fit into a frame (codec.h) beside the others. A
+// result that does not fit beside what the texts leave is dropped: the list of a loop's file may be
+// as long as an outcome.
 inline constexpr std::size_t kOutputBytesMax = 32u << 20;
 inline constexpr std::size_t kErrorOutputBytesMax = 8u << 20;
-inline constexpr std::size_t kResultBytesMax = 8u << 20;  // Of JSON; a larger one is dropped.
+inline constexpr std::size_t kOutcomeBytesMax = 48u << 20;
 void FitIntoFrame(AttemptOutcome& outcome);
 
 }  // namespace troupe

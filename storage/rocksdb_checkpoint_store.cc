@@ -23,6 +23,7 @@ namespace rdb = rocksdb;
 
 // The format of the whole store: its families and keys.
 constexpr std::uint8_t kStoreFormat = 1;
+constexpr std::size_t kNowhere = std::string::npos;
 // Below this a store is not opened: RocksDB does not survive every write that fails half way.
 constexpr std::uintmax_t kFreeBytesMin = 4u << 20;
 
@@ -106,12 +107,14 @@ struct RocksDbCheckpointStore::State {
   std::string directory;
   fs::path scratch;  // A reader's own directory; removed with it.
   std::unique_ptr<rdb::DB> db;
-  std::vector<rdb::ColumnFamilyHandle*> families;
+  std::vector<rdb::ColumnFamilyHandle*> families;  // By Family; nullptr: not there, so empty.
 
   ~State() {
     if (db != nullptr) {
       rdb::CancelAllBackgroundWork(db.get(), true);
-      for (rdb::ColumnFamilyHandle* family : families) db->DestroyColumnFamilyHandle(family);
+      for (rdb::ColumnFamilyHandle* family : families) {
+        if (family != nullptr) db->DestroyColumnFamilyHandle(family);
+      }
       db->Close();
       db.reset();
     }
@@ -122,6 +125,7 @@ struct RocksDbCheckpointStore::State {
   // Calls visit(value) for every key that begins with `prefix`, in order; stops when it is false.
   Status Scan(Family family, const std::string& prefix,
               const std::function<Result<bool>(std::string_view)>& visit) const {
+    if (families[family] == nullptr) return {};
     rdb::ReadOptions options;
     const std::unique_ptr<rdb::Iterator> it(db->NewIterator(options, families[family]));
     for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {
@@ -198,6 +202,12 @@ Result<std::unique_ptr<RocksDbCheckpointStore>> RocksDbCheckpointStore::Open(
       rdb::DB::Open(options, state->directory, families, &state->families, &db);
   state->db.reset(db);
   umask(before);
+  if (opened.IsInvalidArgument() && opened.ToString().find("families not opened") != kNowhere) {
+    return Error{ErrorCode::TooNew,
+                 fmt::format("{} was written by a newer troupe: it holds records that this one "
+                             "does not know. Upgrade troupe, or give another --state-dir",
+                             state->directory)};
+  }
   if (!opened.ok()) return FromRocks(opened, "cannot open the store in " + state->directory);
   if (Status format = state->CheckFormat(true); !format) return format.error();
   return std::unique_ptr<RocksDbCheckpointStore>(new RocksDbCheckpointStore(std::move(state)));
@@ -219,14 +229,32 @@ Result<std::unique_ptr<RocksDbCheckpointStore>> RocksDbCheckpointStore::OpenForR
   state->scratch = scratch;
   rdb::Options options = MakeOptions();
   options.max_open_files = -1;  // A reader must keep files that the writer deletes.
+  // An older troupe knew fewer families, and a reader cannot make the others.
+  std::vector<std::string> there;
+  const rdb::Status listed = rdb::DB::ListColumnFamilies(options, state->directory, &there);
+  if (!listed.ok()) return FromRocks(listed, "cannot read the store in " + state->directory);
   std::vector<rdb::ColumnFamilyDescriptor> families;
-  for (const char* name : kFamilyNames) families.emplace_back(name, options);
+  for (const char* name : kFamilyNames) {
+    if (std::find(there.begin(), there.end(), name) != there.end()) {
+      families.emplace_back(name, options);
+    }
+  }
   rdb::DB* db = nullptr;
+  std::vector<rdb::ColumnFamilyHandle*> handles;
   const rdb::Status opened =
-      rdb::DB::OpenAsSecondary(options, state->directory, scratch, families, &state->families, &db);
+      rdb::DB::OpenAsSecondary(options, state->directory, scratch, families, &handles, &db);
   state->db.reset(db);
   if (!opened.ok()) return FromRocks(opened, "cannot read the store in " + state->directory);
+  for (const char* name : kFamilyNames) {
+    const auto handle = std::find_if(handles.begin(), handles.end(),
+                                     [&](const auto* h) { return h->GetName() == name; });
+    state->families.push_back(handle == handles.end() ? nullptr : *handle);
+  }
   if (Status format = state->CheckFormat(false); !format) return format.error();
+  if (state->families[kRuns] == nullptr) {  // It was being made when its process was killed.
+    return Error{ErrorCode::NotFound,
+                 fmt::format("there are no runs in {}", directory.parent_path().string())};
+  }
   std::unique_ptr<RocksDbCheckpointStore> store(new RocksDbCheckpointStore(std::move(state)));
   if (Status caught_up = store->CatchUp(); !caught_up) return caught_up.error();
   return store;

@@ -22,6 +22,7 @@
 #include "base/pidfd.h"
 #include "protocol/access.h"
 #include "protocol/codec.h"
+#include "protocol/limits.h"
 #include "protocol/zmq_endpoint.h"
 #include "worker/attendant/collection.h"
 #include "worker/attendant/spool.h"
@@ -37,8 +38,9 @@ constexpr Duration kWaitMax = std::chrono::minutes(1);
 constexpr std::size_t kUnsaidMax = 1'000;
 constexpr Duration kLastWords = std::chrono::milliseconds(300);
 constexpr Duration kLookAgain = std::chrono::milliseconds(20);
-// The longest outcome, behind others of up to 8 MiB, and its other fields.
-static_assert(kCollectionBytesMax + (16u << 20) <= kFrameBytesMax);
+static_assert(kCollectionBytesMax <= kOutcomeBytesMax);
+// Behind others of up to 8 MiB, and with its other fields.
+static_assert(kOutcomeBytesMax + (16u << 20) <= kFrameBytesMax);
 
 // An attempt under an attendant: `pidfd` becomes readable when the attendant ends. -1: its pid was
 // not known yet; look again.

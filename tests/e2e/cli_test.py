@@ -196,6 +196,16 @@ tasks:
         self.assertIn('did you mean "command"?', said)
         self.assertFalse((self.directory / ".troupe").exists())
 
+    def test_a_wrong_command_line_names_what_may_have_been_meant(self):
+        for arguments, said in ((["runn", "x.yaml"], 'there is no command "runn"; did you mean "run"?'),
+                                (["--verion"], 'there is no option "--verion"; did you mean "--version"?'),
+                                (["run", "--resum", "x.yaml"], 'did you mean "--resume"?'),
+                                (["run"], "troupe run: file is required (troupe run --help"),
+                                ([], "Usage: troupe")):
+            done = self.troupe(*arguments, code=2)
+            self.assertIn(said, done.stderr)
+            self.assertEqual(done.stdout, "")
+
     def test_one_troupe_at_a_time_in_a_state_directory(self):
         self.write("name: s\ntasks:\n  a: {command: 'sleep 30'}\n")
         first = self.start("run", "flow.yaml")
@@ -205,6 +215,29 @@ tasks:
         first.send_signal(signal.SIGINT)
         first.send_signal(signal.SIGINT)
         first.wait(20)
+
+
+    def test_a_reader_that_goes_does_not_end_a_run(self):
+        self.write("name: r\ntasks:\n  a: {command: 'while [ ! -e go ]; do sleep 0.02; done'}\n"
+                   "  b: {command: 'echo b', depends_on: [a]}\n")
+        for flags in ([], ["--json"]):
+            process = self.start("run", "flow.yaml", *flags)
+            stream = process.stdout if flags else process.stderr
+            self.assertIn("run", stream.readline())
+            stream.close()
+            (self.directory / "go").touch()
+            self.assertEqual(process.wait(20), 0)
+            (self.directory / "go").unlink()
+
+    def test_what_cannot_be_printed_is_said_and_what_is_closed_stays_so(self):
+        self.write("name: p\ntasks:\n  a: {command: 'true'}\n")
+        shell = lambda line: subprocess.run(["sh", "-c", line], cwd=self.directory, text=True,
+                                            capture_output=True, env=dict(os.environ, T=PROGRAM))
+        self.assertEqual(shell("$T run flow.yaml <&- >&- 2>&-").returncode, 0)
+        self.assertEqual(shell("$T run flow.yaml <&- >&- 2>&-").returncode, 0)
+        done = shell("$T export > /dev/full")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("not all output could be written: No space left", done.stderr)
 
 
 class Interrupts(Case):

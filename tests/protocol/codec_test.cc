@@ -183,15 +183,29 @@ TEST(Codec, TheLargestOutcomeFitsIntoAFrame) {
   outcome.output.replace(100, 2, "ä");
   outcome.error_output.assign(100u << 20, 'e');
   outcome.error_output.back() = '!';
-  outcome.result_json.assign(kResultBytesMax, ' ');
+  outcome.result_json.assign(kOutcomeBytesMax - kOutputBytesMax - kErrorOutputBytesMax, ' ');
 
   FitIntoFrame(outcome);
+
+  EXPECT_NE(outcome.result_json, "");
 
   const std::string frame = Encode(ToCoordinator(Finished{{outcome}}));
   EXPECT_LT(frame.size(), kFrameBytesMax);
   EXPECT_TRUE(DecodeToCoordinator(frame));
   EXPECT_EQ(outcome.error_output.back(), '!');
   EXPECT_TRUE(outcome.error_output.starts_with("[... ")) << outcome.error_output.substr(0, 50);
+}
+
+TEST(Codec, AResultMayTakeWhatTheOutputsLeave) {
+  AttemptOutcome outcome;
+  outcome.result_json.assign(kOutcomeBytesMax, ' ');
+  FitIntoFrame(outcome);
+  EXPECT_EQ(outcome.failure, std::nullopt);
+
+  outcome.output = "o";
+  FitIntoFrame(outcome);
+  EXPECT_EQ(outcome.failure, FailureClass::SchemaFailed);
+  EXPECT_EQ(outcome.result_json, "");
 }
 
 TEST(Codec, RefusesOtherVersionsAndUnknownMessagesWithAReason) {

@@ -1,5 +1,6 @@
 // What only the durable store promises: crashes, locks, damage, readers beside a writer.
 #include <gtest/gtest.h>
+#include <rocksdb/db.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -7,6 +8,7 @@
 
 #include <cstdio>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -76,6 +78,51 @@ struct Writer {
     return number;
   }
 };
+
+// Opens the database itself, with all it holds, as another version of the store would.
+void Change(const fs::path& directory,
+            const std::function<void(rocksdb::DB&, rocksdb::ColumnFamilyHandle& last)>& change) {
+  std::vector<std::string> names;
+  CHECK(rocksdb::DB::ListColumnFamilies({}, directory.string(), &names).ok());
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (const std::string& name : names) families.emplace_back(name, rocksdb::ColumnFamilyOptions());
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  CHECK(rocksdb::DB::Open({}, directory.string(), families, &handles, &db).ok());
+  change(*db, *handles.back());
+  for (rocksdb::ColumnFamilyHandle* handle : handles) db->DestroyColumnFamilyHandle(handle);
+  CHECK(db->Close().ok());
+  delete db;
+}
+
+TEST(RocksDbStore, ReadsAndOpensWhatAnOlderVersionWrote) {
+  const TemporaryDirectory directory;
+  ASSERT_TRUE(Open(directory.path())->Commit(BatchOf(3)).has_value());
+  Change(directory.path(), [](rocksdb::DB& db, rocksdb::ColumnFamilyHandle& last) {
+    ASSERT_EQ(last.GetName(), "agents");
+    ASSERT_TRUE(db.DropColumnFamily(&last).ok());
+  });
+
+  const auto reader = RocksDbCheckpointStore::OpenForReading(directory.path());
+  ASSERT_TRUE(reader.has_value()) << reader.error().message;
+  EXPECT_EQ((*reader)->Load(RunId{3}).value().tasks.size(), 3U);
+  EXPECT_EQ(Open(directory.path())->Load(RunId{3}).value().tasks.size(), 3U);
+}
+
+TEST(RocksDbStore, RefusesToOpenWhatANewerVersionWrote) {
+  const TemporaryDirectory directory;
+  ASSERT_TRUE(Open(directory.path())->Commit(BatchOf(3)).has_value());
+  Change(directory.path(), [](rocksdb::DB& db, rocksdb::ColumnFamilyHandle&) {
+    rocksdb::ColumnFamilyHandle* added = nullptr;
+    ASSERT_TRUE(db.CreateColumnFamily({}, "of the future", &added).ok());
+    db.DestroyColumnFamilyHandle(added);
+  });
+
+  const auto opened = RocksDbCheckpointStore::Open(directory.path());
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_EQ(opened.error().code, ErrorCode::TooNew);
+  EXPECT_NE(opened.error().message.find("Upgrade troupe"), std::string::npos);
+}
 
 TEST(RocksDbStore, HasEveryAcknowledgedBatchWholeAfterAKill) {
   for (std::uint64_t kill_after : {1u, 7u, 50u, 200u}) {

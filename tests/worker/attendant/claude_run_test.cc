@@ -78,6 +78,38 @@ TEST_F(ClaudeRun, PrintsAnEnormousLine) {
   EXPECT_EQ(Run(ClaudeAgent(R"([["big", 20000000], ["result", {}]])")).output, "done");
 }
 
+TEST_F(ClaudeRun, FloodsItsStandardError) {
+  const AttemptOutcome outcome =
+      Run(ClaudeAgent(R"([["noise", 5000000], ["result", {}], ["noise", 5000000]])"));
+
+  EXPECT_EQ(outcome.failure, std::nullopt) << outcome.message;
+  EXPECT_EQ(outcome.output, "done");
+  EXPECT_THAT(outcome.error_output, HasSubstr("bytes left out ...]"));
+}
+
+TEST_F(ClaudeRun, ClosesItsOutputAndLivesOn) {
+  AttemptSpec spec = ClaudeAgent(R"([["result", {}], ["shut"], ["sleep", 0.5]])");
+  EXPECT_EQ(Run(spec).failure, std::nullopt);
+
+  spec = ClaudeAgent(R"([["shut"], ["hang"]])");
+  spec.silence = milliseconds(500);
+  EXPECT_EQ(Run(spec).failure, FailureClass::Timeout);
+}
+
+TEST_F(ClaudeRun, EndsItsLastLineWithTheStream) {
+  // {"type":"result","result":"x"} without a newline; then it ends, or hangs until it is stopped.
+  const std::string line =
+      R"(["raw", [123, 34, 116, 121, 112, 101, 34, 58, 34, 114, 101, 115, 117, 108, 116, 34, 44, 34,
+      114, 101, 115, 117, 108, 116, 34, 58, 34, 120, 34, 125]])";
+  EXPECT_EQ(Run(ClaudeAgent("[" + line + "]")).output, "x");
+
+  AttemptSpec spec = ClaudeAgent("[" + line + R"(, ["hang"]])");
+  spec.silence = milliseconds(500);
+  const AttemptOutcome outcome = Run(spec);
+  EXPECT_EQ(outcome.output, "x");
+  EXPECT_EQ(outcome.failure, std::nullopt) << "the work is done and paid";
+}
+
 TEST_F(ClaudeRun, FailsThoughItsExitIsZero) {
   const AttemptOutcome outcome = Run(ClaudeAgent(
       R"([["result", {"is_error": true, "api_error_status": 529, "result": "Overloaded"}]])"));
