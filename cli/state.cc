@@ -129,6 +129,19 @@ Result<StoredRun> OpenRun(const StateOptions& options) {
   return stored;
 }
 
+WorkerPool LocalPool(const std::string& state_dir) {
+  WorkerPool pool;
+  std::error_code error;
+  const auto workers = std::filesystem::path(state_dir) / "workers";
+  for (const auto& entry : std::filesystem::directory_iterator(workers, error)) {
+    Worker& worker = pool.Know(entry.path().filename().string());
+    worker.peer = worker.name;
+    worker.session = 1;
+    worker.providers = {"command", "mock", "claude"};
+  }
+  return pool;
+}
+
 Status StoredRun::Refresh(const std::string& state_dir) {
   at_work = StateLock::IsHeld(state_dir);  // First: what ends in between has ended then.
   if (Status caught_up = store->CatchUp(); !caught_up) return caught_up;

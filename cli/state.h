@@ -30,6 +30,9 @@ struct StoredRun {
   Result<std::uint32_t> FindTask(const std::string& id) const;
 };
 
+// The workers that a `troupe run` in this state directory has: without labels, with every provider.
+WorkerPool LocalPool(const std::string& state_dir);
+
 // The run that the options name, or the newest.
 Result<StoredRun> OpenRun(const StateOptions& options);
 

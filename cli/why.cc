@@ -78,14 +78,14 @@ void PrintRun(const StoredRun& run, const StateOptions& options, Instant until) 
 }
 
 // A sentence for each task that has not completed, the first causes first; of many alike a few.
-void PrintTasks(const StoredRun& run, Instant until) {
+void PrintTasks(const StoredRun& run, Instant until, const WorkerPool& pool) {
   for (const TaskState state :
        {TaskState::Failed, TaskState::Running, TaskState::Waiting, TaskState::Ready,
         TaskState::Skipped, TaskState::Pending, TaskState::Blocked, TaskState::Cancelled}) {
     std::size_t count = 0;
     for (const std::uint32_t i : run.live->InOrder()) {
       if (run.live->Record(i).state != state || ++count > kSentencesMax) continue;
-      Print(fmt::format("{}\n", Escaped(Explain(*run.live, i, run.at_work, until))));
+      Print(fmt::format("{}\n", Escaped(Explain(*run.live, i, run.at_work, until, &pool))));
     }
     if (count > kSentencesMax)
       Print(fmt::format("… and {} more {}\n", count - kSentencesMax, Name(state)));
@@ -99,14 +99,15 @@ int ExplainWhy(const StateOptions& given) {
   const Result<StoredRun> run = OpenRun(options);
   if (!run) return Refuse(run.error().message);
   const Instant until = run->at_work ? Clock().Now() : LastTime(run->checkpoint);
+  const WorkerPool pool = LocalPool(options.state_dir);
   if (options.task.empty()) {
     PrintRun(*run, options, until);
-    PrintTasks(*run, until);
+    PrintTasks(*run, until, pool);
     return kExitOk;
   }
   const Result<std::uint32_t> task = run->FindTask(options.task);
   if (!task) return Refuse(task.error().message);
-  Print(fmt::format("{}\n", Escaped(Explain(*run->live, *task, run->at_work, until))));
+  Print(fmt::format("{}\n", Escaped(Explain(*run->live, *task, run->at_work, until, &pool))));
   PrintHistory(*run, *task);
   return kExitOk;
 }
