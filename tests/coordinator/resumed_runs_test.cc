@@ -112,7 +112,7 @@ struct End {
 
 class World {
  public:
-  World(std::shared_ptr<const Plan> plan, std::uint64_t seed, Faults faults)
+  World(const std::shared_ptr<const Plan>& plan, std::uint64_t seed, Faults faults)
       : cluster_(plan, seed, 1 + seed % 2, 1 + seed % 4, faults),
         seed_(seed),
         planned_(plan->tasks.size()) {
