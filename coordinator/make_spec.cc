@@ -95,6 +95,17 @@ void SetOwnWork(const PlannedTask& task, Filler& fill, AttemptSpec& spec) {
   spec.capture_stderr = work.capture_stderr;
 }
 
+std::size_t BytesOf(const AttemptSpec& spec) {
+  std::size_t bytes = spec.script_content.size() + spec.script_file.size() + spec.prompt.size() +
+                      spec.inputs_json.size() + spec.working_dir.size() + spec.output_path.size() +
+                      spec.claude.system_prompt.size() + spec.mock.output.size() +
+                      spec.mock.result_json.size();
+  for (const std::string& word : spec.argv) bytes += word.size();
+  for (const auto& [name, value] : spec.env) bytes += name.size() + value.size();
+  for (const std::string& directory : spec.claude.allowed_directories) bytes += directory.size();
+  return bytes;
+}
+
 }  // namespace
 
 std::string ProviderFor(const Plan& plan, std::uint32_t agent) {
@@ -138,6 +149,11 @@ Result<AttemptSpec> MakeTaskSpec(const Plan& plan, const RunRecord& run, const T
   if (spec.prompt.size() > kPromptBytesMax) {
     return Error{ErrorCode::Invalid, fmt::format("the prompt has {} bytes; the limit is {}",
                                                  spec.prompt.size(), kPromptBytesMax)};
+  }
+  if (const std::size_t bytes = BytesOf(spec); bytes > kSpecBytesMax) {
+    return Error{ErrorCode::Invalid, fmt::format("the texts of the attempt have {} bytes; the "
+                                                 "limit is {}",
+                                                 bytes, kSpecBytesMax)};
   }
   const EffectiveSettings settings = SettingsFor(plan, task, agent);
   spec.timeout = settings.timeout;

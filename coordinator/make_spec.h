@@ -17,6 +17,8 @@
 namespace troupe {
 
 inline constexpr std::size_t kPromptBytesMax = 16u << 20;
+// All texts of an attempt together: they are sent in one frame of at most 64 MiB.
+inline constexpr std::size_t kSpecBytesMax = 48u << 20;
 
 // What `task` asks of a worker when `agent` (kNone: its own work) runs it.
 std::string ProviderFor(const Plan& plan, std::uint32_t agent);

@@ -66,6 +66,11 @@ Result<std::string> FillRef(const Ref& ref, const ValueSource& values) {
   return Dump(*json);
 }
 
+Error TooLong() {
+  return {ErrorCode::Invalid,
+          fmt::format("with what it refers to, a text has more than {} bytes", kFilledBytesMax)};
+}
+
 }  // namespace
 
 Result<std::string> Fill(const Template& text, const ValueSource& values) {
@@ -77,6 +82,7 @@ Result<std::string> Fill(const Template& text, const ValueSource& values) {
     }
     Result<std::string> value = FillRef(std::get<Ref>(piece), values);
     if (!value) return value;
+    if (filled.size() + value->size() > kFilledBytesMax) return TooLong();
     filled += *value;
   }
   return filled;
@@ -103,6 +109,7 @@ Result<std::string> FillJson(const Template& json, const ValueSource& values) {
     Result<std::string> value = FillRef(std::get<Ref>(piece), values);
     if (!value) return value;
     const std::string quoted = JsonString(*value);
+    if (filled.size() + quoted.size() > kFilledBytesMax) return TooLong();
     filled += std::string_view(quoted).substr(1, quoted.size() - 2);
   }
   return filled;
@@ -115,6 +122,7 @@ Result<std::string> FillInputs(const PlannedTask& task, const ValueSource& value
     if (json.size() > 1) json += ',';
     Result<std::string> value = FillJson(text, values);
     if (!value) return value;
+    if (json.size() + value->size() > kFilledBytesMax) return TooLong();
     json += JsonString(name) + ":" + *value;
   }
   return json + "}";

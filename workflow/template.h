@@ -57,7 +57,11 @@ class ValueSource {
   virtual std::optional<Value> Look(const Ref& ref) const = 0;
 };
 
+// Of a text when it is filled in: a few characters may name a value many times.
+inline constexpr std::size_t kFilledBytesMax = 48u << 20;
+
 // Unresolved, with a message naming the reference, if a value or a part of it does not exist.
+// Invalid if the text becomes too long.
 Result<std::string> Fill(const Template& text, const ValueSource& values);
 
 // The template as one JSON-typed value: text that is one reference and nothing else keeps the type

@@ -433,6 +433,26 @@ class Large(Case):
         self.assertEqual(set(state["task_attempts"].values()), {1})
 
 
+    def test_an_order_that_is_too_long_to_be_sent_is_an_invalid_request(self):
+        long = "${task.a.output}" * 30
+        self.write(f"""
+name: long
+on_error: continue
+tasks:
+  a: {{command: "head -c 1000000 /dev/zero | tr '\\\\0' x"}}
+  one: {{script: {{language: sh, content: "{long}{long}"}}, depends_on: [a]}}
+  all: {{command: 'true', inputs: {{x: "{long}", y: "{long}"}}, depends_on: [a]}}
+  some: {{command: 'wc -c < $TROUPE_INPUT_FILE', inputs: {{x: "{long}"}}, depends_on: [a]}}
+""")
+        self.troupe("run", "flow.yaml", code=1)
+        state = self.export()
+        self.assertEqual(state["task_statuses"],
+                         {"a": "Completed", "one": "Failed", "all": "Failed", "some": "Completed"})
+        for task in ("one", "all"):
+            self.assertRegex(state["task_errors"][task], "invalid_request: .*more than 50331648")
+        self.assertIn("30000008", self.troupe("logs", "1", "some").stdout)
+
+
 class Examples(Case):
     def test_release_notes(self):
         self.troupe("run", str(EXAMPLES / "release-notes.yaml"), timeout=60)

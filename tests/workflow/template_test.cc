@@ -50,6 +50,17 @@ TEST(Fill, PutsStringsInAsTheyAreNullAsNothingAndTheRestAsJson) {
   EXPECT_EQ(Filled({}), "");
 }
 
+TEST(Fill, NoTextGrowsWithoutBound) {
+  const Values values({{"long", {std::string(1'000'000, 'x'), false}}});
+  const Template most(kFilledBytesMax / 1'000'000, Written("long"));
+  const Template more(most.size() + 1, Written("long"));
+
+  EXPECT_TRUE(Fill(most, values).has_value());
+  const Result<std::string> refused = Fill(more, values);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, ErrorCode::Invalid);
+}
+
 TEST(Fill, FollowsPaths) {
   EXPECT_EQ(Filled({Written("map", ".b[0]")}), "1");
   EXPECT_EQ(Filled({Written("map", ".b[1].c")}), "x");
