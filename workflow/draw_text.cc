@@ -17,13 +17,15 @@ class NameList {
  public:
   explicit NameList(const Plan& plan) : plan_(plan) {}
 
+  // `needs` are sorted, tasks first.
   void Add(const std::vector<Dependency>& needs) {
-    for (const Dependency& need : needs) {
-      if (need.on != Dependency::On::Task) continue;
-      if (++count_ > kNamesShown) continue;
-      if (count_ > 1) text_ += ", ";
-      text_ += plan_.tasks[need.index].id;
+    const auto end =
+        std::lower_bound(needs.begin(), needs.end(), Dependency{Dependency::On::Gate, 0});
+    for (auto need = needs.begin(); need != end && shown_ < kNamesShown; ++need) {
+      if (++shown_ > 1) text_ += ", ";
+      text_ += plan_.tasks[need->index].id;
     }
+    count_ += static_cast<std::size_t>(end - needs.begin());
   }
   std::string Text() const {
     return count_ > kNamesShown ? fmt::format("{} and {} more", text_, count_ - kNamesShown)
@@ -34,6 +36,7 @@ class NameList {
   const Plan& plan_;
   std::string text_;
   std::size_t count_ = 0;
+  std::size_t shown_ = 0;
 };
 
 // What a task waits for, without what its heading says: the stages its own stage waits for, and
