@@ -197,12 +197,10 @@ void Builder::AddTasks() {
     const TaskDoc& doc = document_.tasks[index];
     PlannedTask& task = plan_->tasks[i];
     task.rules = rules.Share(MergeRules(OnErrorOf(doc, document_), doc.asked_for_failed));
-    std::shared_ptr<Condition> condition;
-    if (doc.condition) condition = std::make_shared<Condition>(doc.condition->condition);
-    task.condition = condition;
+    if (doc.condition) task.condition = doc.condition->condition;
     task.fingerprint = Fingerprint(task, agents, ids);
     Renumber(plan_index_, task);
-    if (condition != nullptr) Renumber(plan_index_, *condition);
+    if (doc.condition) Renumber(plan_index_, *doc.condition->condition);
     AddParts(index, task);
     task.needs = Needs(index);
     task.stage = order_.StageOf(index);

@@ -88,7 +88,8 @@ struct Ask {
   std::uint32_t at = kNoPlace;
 };
 struct ConditionDoc {
-  Condition condition = {};  // Its tasks are numbered as in the document.
+  // Its tasks are numbered as in the document. The plan takes it over, as it may be very large.
+  std::shared_ptr<Condition> condition = std::make_shared<Condition>();
   std::vector<Ask> asks = {};
 };
 
@@ -252,6 +253,8 @@ std::vector<std::string> ReadTools(Reader& reader, const Field& field);
 std::optional<Provider> ReadProvider(Reader& reader, const Field& field, bool& refused);
 // Text: kNoNode if the value is no string.
 NodeId ReadText(Reader& reader, const Field& field);
+// Text that may not be empty.
+NodeId ReadPath(Reader& reader, const Field& field);
 std::vector<NodeId> ReadTexts(Reader& reader, const Field& field);
 
 }  // namespace troupe

@@ -17,15 +17,6 @@ constexpr std::size_t kFoundMax = 200'000;
 constexpr std::size_t kCandidatesMax = 10'000'000;
 constexpr std::size_t kWordMax = 128;
 
-// At most `bytes` of `text`, whole characters, with "..." if something was left out.
-std::string Cut(std::string text, std::size_t bytes) {
-  if (text.size() <= bytes) return text;
-  std::size_t end = bytes - 3;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  text.resize(end);
-  return text + "...";
-}
-
 // The number of inserts, deletes, replacements and swaps of neighbours that make `b` of `a`;
 // `limit` + 1 if it is more than `limit`.
 std::size_t Distance(const std::u32string& a, const std::u32string& b, std::size_t limit) {
@@ -70,10 +61,18 @@ std::string DidYouMean(std::string_view word, const std::vector<std::string_view
   return std::string(best);
 }
 
+std::string CutText(std::string text, std::size_t bytes) {
+  if (text.size() <= bytes) return text;
+  std::size_t end = bytes - 3;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  text.resize(end);
+  return text + "...";
+}
+
 std::string Quote(std::string_view text) {
   const bool cut = text.size() > kQuotedBytesMax;
   std::string quoted = "\"";
-  for (char c : cut ? Cut(std::string(text.substr(0, 2 * kQuotedBytesMax)), kQuotedBytesMax)
+  for (char c : cut ? CutText(std::string(text.substr(0, 2 * kQuotedBytesMax)), kQuotedBytesMax)
                     : std::string(text)) {
     switch (c) {
       case '"':
@@ -113,7 +112,7 @@ void Problems::Warning(std::uint32_t at, const char* code, std::string message) 
 
 void Problems::Add(Found found) {
   if (found_.size() >= kFoundMax) return;  // More than anyone reads, and bounded.
-  found.message = Cut(std::move(found.message), kMessageBytesMax);
+  found.message = CutText(std::move(found.message), kMessageBytesMax);
   found_.push_back(std::move(found));
 }
 

@@ -44,6 +44,9 @@ class Problems {
   std::size_t looked_at_ = 0;  // Candidates, by Suggest().
 };
 
+// At most `bytes` of `text`, whole characters, with "..." if something was left out.
+std::string CutText(std::string text, std::size_t bytes);
+
 // A name or value in double quotes, with JSON escapes; very long ones are cut.
 std::string Quote(std::string_view text);
 

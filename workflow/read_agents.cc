@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "workflow/document.h"
+#include "workflow/key_tables.h"
 #include "workflow/names.h"
 #include "workflow/values.h"
 
@@ -205,6 +206,12 @@ constexpr Key<AgentDoc> kAgentKeys[] = {
 };
 
 }  // namespace
+
+void AddAgentTables(std::vector<KeyTable>& tables) {
+  AddTable("agent", kAgentKeys, tables);
+  AddTable("permissions", kPermissionsKeys, tables);
+  AddTable("mock", kMockKeys, tables);
+}
 
 void ReadAgents(Reader& reader, const Field& field, Document& document) {
   if (!reader.IsMap(field)) return;

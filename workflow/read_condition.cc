@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "workflow/document.h"
+#include "workflow/key_tables.h"
 #include "workflow/task_names.h"
 #include "workflow/values.h"
 
@@ -53,27 +54,27 @@ void ReadStateKey(Reader& reader, const Field& field, Reading& reading) {
 
 void ReadParts(Reader& reader, const Field& field, Reading& reading) {
   if (!reader.IsList(field)) return;
-  const std::vector<Field> items = reader.List(field);
+  const auto items = reader.tree.Items(field.node);
   reading.condition.parts.reserve(items.size());
-  for (const Field& item : items) ReadPart(reader, item, reading);
+  for (NodeId item : items) ReadPart(reader, {"", item, field.name}, reading);
 }
 
 constexpr Key<Reading> kTaskStatusKeys[] = {
-    {"type", Support::Now, Nothing},
+    {"type", Support::Now, Nothing, ""},
     {"task", Support::Now, ReadAskedTask, ""},
     {"status", Support::Now, ReadStatus, ""},
 };
 constexpr Key<Reading> kStateEqualsKeys[] = {
-    {"type", Support::Now, Nothing},
+    {"type", Support::Now, Nothing, ""},
     {"key", Support::Now, ReadStateKey, ""},
     {"value", Support::Now,
      [](R& r, const F& f, Reading& c) { c.condition.value_json = ToJson(r, f.node); }, ""},
 };
 constexpr Key<Reading> kStateExistsKeys[] = {
-    {"type", Support::Now, Nothing},
+    {"type", Support::Now, Nothing, ""},
     {"key", Support::Now, ReadStateKey, ""},
 };
-constexpr Key<Reading> kAlwaysKeys[] = {{"type", Support::Now, Nothing}};
+constexpr Key<Reading> kAlwaysKeys[] = {{"type", Support::Now, Nothing, ""}};
 // Without a type.
 constexpr Key<Reading> kConditionKeys[] = {
     {"type", Support::Now, Nothing},
@@ -154,6 +155,14 @@ void ReadPart(Reader& reader, const Field& field, Reading& reading) {
 
 }  // namespace
 
+void AddConditionTables(std::vector<KeyTable>& tables) {
+  AddTable("condition", kConditionKeys, tables);
+  AddTable("condition_task_status", kTaskStatusKeys, tables);
+  AddTable("condition_state_equals", kStateEqualsKeys, tables);
+  AddTable("condition_state_exists", kStateExistsKeys, tables);
+  AddTable("condition_always", kAlwaysKeys, tables);
+}
+
 std::unique_ptr<ConditionDoc> ReadCondition(Reader& reader, TaskNames& names, std::uint32_t task,
                                             const TaskDoc& doc) {
   auto made = std::make_unique<ConditionDoc>();
@@ -161,7 +170,7 @@ std::unique_ptr<ConditionDoc> ReadCondition(Reader& reader, TaskNames& names, st
               .task = task,
               .asks = fmt::format("condition of task {} asks about task", Quote(doc.id)),
               .doc = *made};
-  Reading reading{.whole = whole, .condition = made->condition};
+  Reading reading{.whole = whole, .condition = *made->condition};
   ReadOne(reader, {"condition", doc.condition_node}, reading);
   return made;
 }

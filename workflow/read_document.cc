@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "workflow/document.h"
+#include "workflow/key_tables.h"
 #include "workflow/names.h"
 #include "workflow/values.h"
 
@@ -183,7 +184,7 @@ bool Fits(const Tree& tree, NodeId node, InputType type) {
 }
 
 constexpr Key<OutputDoc> kTaskSourceKeys[] = {
-    {"type", Support::Now, [](R&, const F&, OutputDoc&) {}},
+    {"type", Support::Now, [](R&, const F&, OutputDoc&) {}, ""},
     {"task", Support::Now,
      [](R& r, const F& f, OutputDoc& o) {
        if (const auto name = r.String(f)) o.task = {*name, r.At(f)};
@@ -191,7 +192,7 @@ constexpr Key<OutputDoc> kTaskSourceKeys[] = {
      ""},
 };
 constexpr Key<OutputDoc> kStateSourceKeys[] = {
-    {"type", Support::Now, [](R&, const F&, OutputDoc&) {}},
+    {"type", Support::Now, [](R&, const F&, OutputDoc&) {}, ""},
     {"key", Support::Now,
      [](R& r, const F& f, OutputDoc& o) {
        const auto key = r.String(f);
@@ -337,6 +338,20 @@ constexpr Key<Document> kRootKeys[] = {
 };
 
 }  // namespace
+
+void AddDocumentTables(std::vector<KeyTable>& tables) {
+  AddTable("root", kRootKeys, tables);
+  AddTable("recovery", kRecoveryKeys, tables);
+  AddTable("tools", kToolsKeys, tables);
+  AddTable("input", kInputKeys, tables);
+  AddTable("output", kOutputKeys, tables);
+  AddTable("source_task_output", kTaskSourceKeys, tables);
+  AddTable("source_state", kStateSourceKeys, tables);
+  AddTable("workflow", kWorkflowKeys, tables);
+  AddTable("stage", kStageKeys, tables);
+  AddTable("hooks", kHooksKeys, tables);
+  AddTable("hook", kHookKeys, tables);
+}
 
 void ReadHooks(Reader& reader, const Field& field, HooksDoc& hooks) {
   if (reader.IsMap(field)) ReadMap(reader, field.node, kHooksKeys, {"", "hooks"}, hooks);

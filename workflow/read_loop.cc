@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "workflow/document.h"
+#include "workflow/key_tables.h"
 #include "workflow/names.h"
 
 namespace troupe {
@@ -52,18 +53,18 @@ void ReadStep(Reader& reader, const Field& field, Reading& loop) {
 }
 
 constexpr Key<Reading> kInlineKeys[] = {
-    {"source", Support::Now, [](R&, const F&, Reading&) {}},
+    {"source", Support::Now, [](R&, const F&, Reading&) {}, ""},
     {"items", Support::Now, ReadItems, ""},
 };
 constexpr Key<Reading> kRangeKeys[] = {
-    {"source", Support::Now, [](R&, const F&, Reading&) {}},
+    {"source", Support::Now, [](R&, const F&, Reading&) {}, ""},
     {"start", Support::Now, ReadBound<&Loop::start>, ""},
     {"end", Support::Now, ReadBound<&Loop::end>, ""},
     {"step", Support::Now, ReadStep},
 };
 constexpr Key<Reading> kFileKeys[] = {
-    {"source", Support::Now, [](R&, const F&, Reading&) {}},
-    {"path", Support::Now, [](R& r, const F& f, Reading& l) { l.doc.path = ReadText(r, f); }, ""},
+    {"source", Support::Now, [](R&, const F&, Reading&) {}, ""},
+    {"path", Support::Now, [](R& r, const F& f, Reading& l) { l.doc.path = ReadPath(r, f); }, ""},
     {"format", Support::Now,
      [](R& r, const F& f, Reading& l) {
        if (const auto word = r.Word(f, {"json", "json_lines", "lines", "csv"})) {
@@ -119,7 +120,7 @@ void ReadIterator(Reader& reader, const Field& field, Reading& loop) {
 }
 
 constexpr Key<Reading> kForEachKeys[] = {
-    {"type", Support::Now, [](R&, const F&, Reading&) {}},
+    {"type", Support::Now, [](R&, const F&, Reading&) {}, ""},
     {"iterator", Support::Now, ReadIterator, ""},
     {"collection", Support::Now, ReadCollection, ""},
     {"parallel", Support::Now,
@@ -132,6 +133,13 @@ constexpr Key<Reading> kForEachKeys[] = {
 };
 
 }  // namespace
+
+void AddLoopTables(std::vector<KeyTable>& tables) {
+  AddTable("loop", kForEachKeys, tables);
+  AddTable("collection_inline", kInlineKeys, tables);
+  AddTable("collection_range", kRangeKeys, tables);
+  AddTable("collection_file", kFileKeys, tables);
+}
 
 std::unique_ptr<LoopDoc> ReadLoop(Reader& reader, const Field& field) {
   if (!reader.IsMap(field)) return nullptr;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "workflow/document.h"
+#include "workflow/key_tables.h"
 #include "workflow/names.h"
 
 namespace troupe {
@@ -160,6 +161,13 @@ bool IsKnownTool(std::string_view tool) {
 
 }  // namespace
 
+void AddSharedTables(std::vector<KeyTable>& tables) {
+  AddTable("on_error", kOnErrorKeys, tables);
+  AddTable("circuit_breaker", kBreakerKeys, tables);
+  AddTable("requires", kRequiresKeys, tables);
+  AddTable("limits", kLimitsKeys, tables);
+}
+
 OnErrorDoc ReadOnError(Reader& reader, const Field& field) {
   OnErrorDoc doc;
   switch (reader.tree.Kind(field.node)) {
@@ -242,6 +250,14 @@ std::optional<Provider> ReadProvider(Reader& reader, const Field& field, bool& r
 
 NodeId ReadText(Reader& reader, const Field& field) {
   return reader.String(field) ? field.node : kNoNode;
+}
+
+NodeId ReadPath(Reader& reader, const Field& field) {
+  const NodeId text = ReadText(reader, field);
+  if (text == kNoNode || !reader.tree.Text(text).empty()) return text;
+  reader.problems.Error(reader.At(field), "bad-value",
+                        fmt::format("{} may not be empty", Show(field)));
+  return kNoNode;
 }
 
 std::vector<NodeId> ReadTexts(Reader& reader, const Field& field) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "workflow/document.h"
+#include "workflow/key_tables.h"
 #include "workflow/names.h"
 
 namespace troupe {
@@ -70,7 +71,7 @@ void ReadLanguage(Reader& reader, const Field& field, WorkDoc& work) {
 constexpr Key<WorkDoc> kScriptKeys[] = {
     {"language", Support::Now, ReadLanguage, ""},
     {"content", Support::Now, [](R& r, const F& f, WorkDoc& w) { w.content = ReadText(r, f); }},
-    {"file", Support::Now, [](R& r, const F& f, WorkDoc& w) { w.file = ReadText(r, f); }},
+    {"file", Support::Now, [](R& r, const F& f, WorkDoc& w) { w.file = ReadPath(r, f); }},
     {"working_dir", Support::Now,
      [](R& r, const F& f, WorkDoc& w) { w.working_dir = ReadText(r, f); }},
     {"env", Support::Now, [](R& r, const F& f, WorkDoc& w) { w.env = ReadEnv(r, f); }},
@@ -205,7 +206,7 @@ constexpr Key<Reading> kTaskKeys[] = {
        t.task.on_error = std::make_unique<OnErrorDoc>(ReadOnError(r, f));
      }},
     {"inputs", Support::Now, ReadTaskInputs},
-    {"output", Support::Now, [](R& r, const F& f, Reading& t) { t.task.output = ReadText(r, f); }},
+    {"output", Support::Now, [](R& r, const F& f, Reading& t) { t.task.output = ReadPath(r, f); }},
     {"set", Support::Now, ReadSet},
     {"subtasks", Support::Now, [](R&, const F& f, Reading& t) { t.subtasks = f.node; }},
     {"loop", Support::Now, [](R&, const F& f, Reading& t) { t.loop = f.node; }},
@@ -426,6 +427,13 @@ void ReadSubtasks(Reader& reader, const Field& field, std::uint32_t parent, Docu
 }
 
 }  // namespace
+
+void AddTaskTables(std::vector<KeyTable>& tables) {
+  AddTable("task", kTaskKeys, tables);
+  AddTable("command", kCommandKeys, tables);
+  AddTable("script", kScriptKeys, tables);
+  AddTable("on_complete", kOnCompleteKeys, tables);
+}
 
 void ReadTask(Reader& reader, const NewTask& made, Document& document) {
   if (!HasRoom(reader, made, document)) return;

@@ -228,7 +228,14 @@ std::vector<Field> Reader::List(const Field& field) {
 
 std::vector<Named> Reader::Strings(const Field& field) {
   std::vector<Named> names;
-  for (const Field& item : List(field)) {
+  if (tree.Kind(field.node) != NodeKind::List) {
+    for (const Field& item : List(field)) names.push_back({tree.Text(item.node), At(item)});
+    return names;
+  }
+  const auto items = tree.Items(field.node);
+  names.reserve(items.size());
+  for (NodeId node : items) {
+    const Field item{"", node, field.name};
     if (const auto text = String(item)) names.push_back({*text, At(item)});
   }
   return names;

@@ -346,6 +346,7 @@ bool References::MeansIteration(std::string_view ref, const Scope& scope) const 
 }
 
 std::string References::SuggestOther(std::string_view ref, const Scope& scope) {
+  if (!reader_.problems.MaySuggest()) return "";
   std::vector<std::string> of_loop;
   if (const Loop* loop = LoopOf(scope); loop != nullptr) {
     of_loop = {loop->iterator, "loop." + loop->iterator, "loop.index"};

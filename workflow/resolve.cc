@@ -262,7 +262,7 @@ void AddAskedForFailed(const Condition& condition, std::vector<std::uint32_t>& t
 void Resolver::NoteAsked() {
   std::vector<std::uint32_t> asked;
   for (const TaskDoc& task : document_.tasks) {
-    if (task.condition) AddAskedForFailed(task.condition->condition, asked);
+    if (task.condition) AddAskedForFailed(*task.condition->condition, asked);
   }
   for (std::uint32_t task : asked) document_.tasks[task].asked_for_failed = true;
   for (TaskDoc& task : document_.tasks) {

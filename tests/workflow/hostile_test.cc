@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <functional>
 #include <random>
 
 #include "tests/workflow/compiling.h"
@@ -134,6 +135,148 @@ TEST(Hostile, ALongCycleIsFound) {
 
   ASSERT_EQ(compiled.problems.size(), 1u);
   EXPECT_EQ(compiled.problems[0].code, "cycle");
+}
+
+std::string Repeated(int count, const std::function<std::string(int)>& line) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += line(i);
+  return text;
+}
+std::string Numbered(const char* before, int i) { return before + std::to_string(i); }
+
+TEST(Hostile, ManySubtasksUnderOneParent) {
+  const std::string text =
+      "name: x\ntasks:\n  a: {command: x}\n  p:\n    depends_on: a\n    subtasks:\n" +
+      Repeated(100'000,
+               [](int i) {
+                 return Numbered("      t", i) + ": {command: x" +
+                        (i % 2 == 1 ? Numbered(", depends_on: t", i - 1) : "") + "}\n";
+               }) +
+      "  z: {command: [\"${task.p.output}\"], depends_on: p}\n";
+
+  const Compiled compiled = CompileWorkflow(text, {});
+
+  ASSERT_NE(compiled.plan, nullptr);
+  EXPECT_EQ(compiled.tasks, 100'002u);
+  EXPECT_EQ(compiled.edges, 250'000u);
+  EXPECT_EQ(StartOrder(*compiled.plan).back(), 100'002u);
+}
+
+// Each of n subtasks depends, through its parent and by itself, on many of the same tasks.
+TEST(Hostile, DependenciesOfManyOnManyAreCountedNotListed) {
+  const int count = 3'000;
+  std::string text = "name: x\ntasks:\n  p:\n    subtasks:\n";
+  text += Repeated(count, [](int i) { return Numbered("      a", i) + ": {command: x}\n"; });
+  text += "  q:\n    depends_on: [p";
+  text += Repeated(count, [](int i) { return Numbered(", p.a", i); });
+  text += "]\n    subtasks:\n";
+  text += Repeated(count, [](int i) {
+    return Numbered("      b", i) + ": {subtasks: {c: {command: x, depends_on: [p, " +
+           Numbered("p.a", i) + "]}}}\n";
+  });
+
+  const Compiled compiled = CompileWorkflow(text, {});
+
+  ASSERT_NE(compiled.plan, nullptr) << FormatProblems("f", compiled.problems);
+  EXPECT_EQ(compiled.edges, std::size_t{count} * count);
+  std::size_t stored = 0;
+  for (const PlannedTask& task : compiled.plan->tasks) stored += task.needs.size();
+  for (const Gate& gate : compiled.plan->gates) stored += gate.needs.size();
+  EXPECT_LT(stored, 20u * count);
+}
+
+TEST(Hostile, ManyConditions) {
+  const Compiled compiled = CompileWorkflow(
+      "name: x\ntasks:\n" + Repeated(50'000,
+                                     [](int i) {
+                                       return Numbered("  t", i) + ": {command: x" +
+                                              (i == 0 ? ""
+                                                      : Numbered(", condition: {type: task_status, "
+                                                                 "status: failed, task: t",
+                                                                 i - 1) +
+                                                            "}") +
+                                              "}\n";
+                                     }),
+      {});
+
+  ASSERT_NE(compiled.plan, nullptr);
+  EXPECT_EQ(compiled.edges, 49'999u);
+}
+
+TEST(Hostile, OneHugeConditionAndOneThatIsNestedDeeply) {
+  const auto plan =
+      PlanOf("name: x\ntasks:\n  t:\n    command: x\n    condition:\n      and:\n" +
+             Repeated(200'000, [](int) { return std::string("      - type: always\n"); }));
+  EXPECT_EQ(plan->tasks[0].condition->parts.size(), 200'000u);
+
+  std::string nested = "{type: never}";
+  for (int i = 0; i < 57; ++i) nested = "{not: " + nested + "}";
+  const auto deep = PlanOf("name: x\ntasks: {t: {command: x, condition: " + nested + "}}\n");
+  DrawGraph(*deep, GraphFormat::Text);
+}
+
+TEST(Hostile, ManyLoops) {
+  const Compiled compiled = CompileWorkflow(
+      "name: x\ntasks:\n" +
+          Repeated(20'000,
+                   [](int i) {
+                     return Numbered("  t", i) +
+                            ": {command: [\"${n}\", \"${loop.index}\"], loop: {type: for_each, "
+                            "iterator: n, collection: {source: inline, items: [1, 2, 3]}}}\n";
+                   }),
+      {});
+
+  ASSERT_NE(compiled.plan, nullptr);
+  EXPECT_EQ(compiled.tasks, 20'000u);
+}
+
+TEST(Hostile, FullIdsOfManySubtasksAreBounded) {
+  std::string text = "{name: x, tasks: {";
+  for (int i = 0; i < 29; ++i) text += std::string(120, 'a') + ": {subtasks: {";
+  text += Repeated(30'000, [](int i) { return Numbered("t", i) + ": {command: x},\n"; });
+  for (int i = 0; i < 30; ++i) text += "}}";
+
+  const Compiled compiled = CompileWorkflow(text, {});
+
+  ASSERT_EQ(compiled.problems.size(), 1u);
+  EXPECT_EQ(compiled.problems[0].code, "too-large");
+}
+
+TEST(Hostile, ReferencesWithManyDotsTakeLittleTime) {
+  std::string text =
+      "name: x\ntasks:\n  result: {command: x}\n  t:\n    depends_on: result\n    "
+      "command:\n      - \"";
+  for (int i = 0; i < 20; ++i) {
+    text += "${task.";
+    for (int j = 0; j < 10'000; ++j) text += "result.";
+    text += "output} ${task.a";
+    for (int j = 0; j < 10'000; ++j) text += j % 2 == 0 ? ".result" : "[0]";
+    text += ".} ";
+  }
+  const auto begin = std::chrono::steady_clock::now();
+
+  CompileWorkflow(text + "\"\n", {});
+
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
+}
+
+TEST(Hostile, ASequenceOfGroupsIsDrawnInLittleTime) {
+  std::string tasks;
+  std::string list;
+  for (const char* group : {"a", "b"}) {
+    tasks += Repeated(5'000, [&](int i) {
+      return "  " + Numbered(group, i) + ": {command: x" +
+             (i > 0 ? ", parallel_with: " + Numbered(group, i - 1) : "") + "}\n";
+    });
+    list += Repeated(5'000, [&](int i) { return ", " + Numbered(group, i); });
+  }
+
+  const auto plan =
+      PlanOf("name: x\ntasks:\n" + tasks + "workflows: {w: {steps: [{stage: s, tasks: [" +
+             list.substr(2) + "]}]}}\n");
+
+  EXPECT_NE(DrawGraph(*plan, GraphFormat::Text).find("after a0, a1, a2, a3 and 4996 more"),
+            std::string::npos);
 }
 
 TEST(Hostile, ManyProblemsOfManyNamesTakeLittleTime) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <set>
 
 #include "tests/workflow/compiling.h"
 
@@ -41,6 +42,30 @@ TEST(Plan, RootKeys) {
   EXPECT_EQ(plan->disallowed_tools, (std::vector<std::string>{"Bash", "WebFetch"}));
   EXPECT_EQ(plan->agents[0].tools, std::vector<std::string>{"Read"});
   EXPECT_TRUE(plan->agents[1].tools.empty());
+}
+
+TEST(Plan, RetryBudgetAndCircuitBreakers) {
+  const auto plan = PlanOf(
+      "name: x\nrecovery: {retry_budget: 0, circuit_breaker: {failures: 2}}\n"
+      "agents: {a: {command: x, circuit_breaker: {window_secs: 0.5, cooldown_secs: 7}}, b: "
+      "{command: x}}\ntasks: {t: {command: x}}\n");
+
+  EXPECT_EQ(plan->retry_budget, 0u);
+  EXPECT_EQ(plan->agents[0].breaker->failures, 5u);
+  EXPECT_EQ(plan->agents[0].breaker->window, milliseconds(500));
+  EXPECT_EQ(plan->agents[0].breaker->cooldown, seconds(7));
+  EXPECT_EQ(plan->agents[1].breaker->failures, 2u);
+  EXPECT_EQ(plan->agents[1].breaker->window, seconds(60));
+  const auto none = PlanOf("name: x\nagents: {a: {command: x}}\ntasks: {t: {command: x}}\n");
+  EXPECT_EQ(none->retry_budget, kNone);
+  EXPECT_FALSE(none->agents[0].breaker);
+  EXPECT_EQ(ProblemsOf("name: x\nrecovery: {retry_budget: -1, circuit_breaker: {failures: 0, "
+                       "window_secs: 0, cooldown_secs: 0}}\ntasks: {t: {command: x}}\n"),
+            "f:2:26: error: \"retry_budget\" must be between 0 and 1000000000, not -1 "
+            "[out-of-range]\n"
+            "f:2:58: error: \"failures\" must be between 1 and 1000000, not 0 [out-of-range]\n"
+            "f:2:74: error: \"window_secs\" must be above 0, not 0 [out-of-range]\n"
+            "f:2:92: error: \"cooldown_secs\" must be above 0, not 0 [out-of-range]\n");
 }
 
 TEST(Plan, CommandsAndScripts) {
@@ -297,6 +322,62 @@ TEST(Fingerprint, ChangesWithWhatATaskDoesAndNotWithWhatStandsAroundIt) {
                              "${task.b.output}\", depends_on: b}\n",
                     "t"),
       base);
+}
+
+TEST(Fingerprint, HoldsConditionsLoopsAndWhatATaskWrites) {
+  const auto of = [](const std::string& more) {
+    return FingerprintOf(
+        "name: x\ntasks:\n  a: {command: x}\n  b: {command: x}\n  t: {command: y" + more + "}\n",
+        "t");
+  };
+  const std::string asked = ", condition: {type: task_status, status: failed, task: ";
+  const std::string each = ", loop: {type: for_each, iterator: n, collection: {source: ";
+  const std::vector<std::string> variants = {
+      "",
+      asked + "a}",
+      asked + "b}",
+      ", condition: {type: state_equals, key: k, value: 1}",
+      ", condition: {type: state_equals, key: k, value: 2}",
+      ", condition: {not: {type: state_equals, key: k, value: 2}}",
+      each + "inline, items: [1]}}",
+      each + "inline, items: [2]}}",
+      each + "range, start: 0, end: 1}}",
+      each + "range, start: 0, end: 2}}",
+      each + "file, path: x, format: csv}}",
+      each + "file, path: x, format: lines}}",
+      ", set: {k: 1}",
+      ", set: {k: \"1\"}",
+      ", set: {l: 1}",
+      ", on_complete: {notify: done}",
+  };
+
+  std::set<std::uint64_t> distinct;
+  for (const std::string& variant : variants) distinct.insert(of(variant));
+
+  EXPECT_EQ(distinct.size(), variants.size());
+}
+
+TEST(Fingerprint, NamesWhatAConditionAsksAbout) {
+  const auto of = [](const std::string& before) {
+    return FingerprintOf("name: x\ntasks:\n" + before +
+                             "  b: {command: x}\n  t: {command: y, condition: {type: task_status, "
+                             "task: b, status: failed}}\n",
+                         "t");
+  };
+
+  EXPECT_EQ(of(""), of("  a: {command: x}\n"));
+}
+
+TEST(Fingerprint, IsTheSameWithMoreIterationsAtATime) {
+  const auto of = [](const std::string& parallel) {
+    return FingerprintOf(
+        "name: x\ntasks: {t: {command: x, loop: {type: for_each, iterator: n, collection: {source: "
+        "inline, items: [1]}" +
+            parallel + "}}}\n",
+        "t");
+  };
+
+  EXPECT_EQ(of(""), of(", parallel: true, max_parallel: 3"));
 }
 
 }  // namespace

@@ -137,6 +137,100 @@ TEST(Problems, LenientMakesUnknownKeysWarnings) {
             "f:3:1: warning: unknown key \"foo\" is ignored [unknown-key]\n");
 }
 
+TEST(Problems, LenientHoldsWhereverKeysAreFixed) {
+  const char* text =
+      "name: x\nunknown: 1\nrecovery: {unknown: 1, circuit_breaker: {unknown: 1}}\n"
+      "tools: {unknown: 1}\nrequires: {unknown: 1}\nlimits: {unknown: 1}\n"
+      "on_error: {unknown: 1}\ninputs: {i: {unknown: 1}}\n"
+      "outputs: {o: {unknown: 1, source: {type: state, key: k, task: 1}}}\n"
+      "agents: {a: {unknown: 1, mock: {unknown: 1}, permissions: {unknown: 1}}}\n"
+      "tasks:\n  t:\n    unknown: 1\n    command: {executable: x, unknown: 1}\n"
+      "    on_complete: {unknown: 1}\n"
+      "    condition: {or: [{type: always, unknown: 1}], unknown: 1}\n"
+      "    loop: {type: for_each, iterator: n, count: 1, collection: {source: inline, items: [], "
+      "path: 1}}\n"
+      "  u: {script: {language: sh, content: x, unknown: 1}}\n"
+      "  p: {subtasks: {u: {command: x, unknown: 1}}}\n"
+      "workflows: {w: {unknown: 1, steps: [{stage: s, tasks: [t], unknown: 1}]}}\n"
+      "hooks: {unknown: 1, on_error: [{command: x, unknown: 1}]}\n";
+
+  const Compiled strict = CompileWorkflow(text, {});
+  const Compiled lenient = CompileWorkflow(text, {.lenient = true});
+
+  EXPECT_EQ(strict.plan, nullptr);
+  ASSERT_NE(lenient.plan, nullptr) << FormatProblems("f", lenient.problems);
+  EXPECT_EQ(strict.problems.size(), 26u);
+  EXPECT_EQ(lenient.problems.size(), 26u);
+  for (const Problem& problem : lenient.problems) {
+    EXPECT_TRUE(problem.warning);
+    EXPECT_EQ(problem.code, "unknown-key");
+  }
+}
+
+TEST(Problems, WorkThatCannotBeDoneIsAWarningThatARunCanRefuse) {
+  const char* text =
+      "name: x\nagents: {g: {command: cat}}\ntasks:\n"
+      "  b: {mcp_tool: {server: s, tool: t}, description: d, on_error: {fallback_agent: g}}\n"
+      "  p: {agent: g, subtasks: {c: {uses: other/flow}}}\n"
+      "  d: {embed: {x: 1}, overrides: {y: 2}}\n  e: {uses_workflow: f.yaml}\n";
+
+  const Compiled compiled = CompileWorkflow(text, {});
+
+  ASSERT_NE(compiled.plan, nullptr);
+  EXPECT_EQ(
+      FormatProblems("f", compiled.problems),
+      "f:4:17: warning: task \"b\" is of the kind \"mcp_tool\", which is not supported; it "
+      "fails with invalid_request when its turn comes [unsupported]\n"
+      "f:5:38: warning: task \"p.c\" is of the kind \"uses\", which is not supported; it fails "
+      "with invalid_request when its turn comes [unsupported]\n"
+      "f:6:14: warning: task \"d\" is of the kind \"embed\", which is not supported; it fails "
+      "with invalid_request when its turn comes [unsupported]\n"
+      "f:6:22: warning: key \"overrides\" is not supported and is ignored [unsupported]\n"
+      "f:7:22: warning: task \"e\" is of the kind \"uses_workflow\", which is not supported; "
+      "it fails with invalid_request when its turn comes [unsupported]\n");
+  for (const char* id : {"b", "p.c", "d", "e"}) {
+    EXPECT_EQ(compiled.plan->tasks[TaskOf(*compiled.plan, id)].kind, TaskKind::Unsupported) << id;
+  }
+  ASSERT_TRUE(compiled.unsupported_work);
+  EXPECT_EQ(FormatProblems("f", {*compiled.unsupported_work}),
+            "f:4:17: error: task \"b\" is of the kind \"mcp_tool\", which is not supported; it "
+            "fails with invalid_request when its turn comes [unsupported]\n");
+  EXPECT_FALSE(CompileWorkflow("name: x\ntasks: {t: {command: x}}\n", {}).unsupported_work);
+  EXPECT_EQ(ProblemsOf("name: x\ntasks: {t: {command: x, uses: y}}\n"),
+            "f:2:9: error: task \"t\" has both \"command\" and \"uses\"; keep one [kind]\n");
+}
+
+TEST(Problems, EverythingThatIsIgnoredIsNamed) {
+  EXPECT_EQ(ProblemsOf("name: x\nimports: [1]\ntask_groups: 1\ncommunication: {channels: {}}\n"
+                       "tools: {constraints: 1}\n"
+                       "limits: {external_storage_threshold: a, external_storage_dir: b, "
+                       "compress_external: c, cleanup_strategy: d}\n"
+                       "agents: {a: {outputs: 1}}\ntasks: {t: {command: [\"${group.x}\"], group: "
+                       "1}}\n"),
+            "f:2:1: warning: key \"imports\" is not supported and is ignored [unsupported]\n"
+            "f:3:1: warning: key \"task_groups\" is not supported and is ignored [unsupported]\n"
+            "f:4:1: warning: key \"communication\" is not supported and is ignored [unsupported]\n"
+            "f:5:9: warning: key \"constraints\" is not supported and is ignored [unsupported]\n"
+            "f:6:10: warning: key \"external_storage_threshold\" is not supported and is ignored "
+            "[unsupported]\n"
+            "f:6:41: warning: key \"external_storage_dir\" is not supported and is ignored "
+            "[unsupported]\n"
+            "f:6:66: warning: key \"compress_external\" is not supported and is ignored "
+            "[unsupported]\n"
+            "f:6:88: warning: key \"cleanup_strategy\" is not supported and is ignored "
+            "[unsupported]\n"
+            "f:7:14: warning: key \"outputs\" is not supported and is ignored [unsupported]\n"
+            "f:8:23: warning: \"${group.x}\" is not supported and stays as text [unsupported]\n"
+            "f:8:38: warning: key \"group\" is not supported and is ignored [unsupported]\n");
+}
+
+TEST(Problems, PathsMayNotBeEmpty) {
+  EXPECT_EQ(ProblemsOf("name: x\ntasks:\n  a: {command: x, output: \"\"}\n  b: {script: {language: "
+                       "sh, file: \"\"}}\n"),
+            "f:3:27: error: \"output\" may not be empty [bad-value]\n"
+            "f:4:36: error: \"file\" may not be empty [bad-value]\n");
+}
+
 TEST(Problems, WrongTypesSayWhatIsThereInstead) {
   const auto with = [](const std::string& on_error) {
     return ProblemsOf("name: x\ntasks:\n  a:\n    command: x\n    on_error: {" + on_error + "}\n");

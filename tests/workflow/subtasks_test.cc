@@ -136,6 +136,35 @@ TEST(Subtasks, OfAParentThatDoesNotRunOnlyWhatIsNeededRuns) {
   EXPECT_EQ(NeedsOf(*plan, "p.v"), "p[a]");
 }
 
+TEST(Subtasks, StandInTheFilesOrderAlsoWhenAnAliasRepeatsThem) {
+  const auto plan = PlanOf(
+      "name: x\nx-sub: &s {u: {command: x}, v: {command: x}}\nx-task: &t {m: {command: "
+      "x}}\ntasks:\n"
+      "  a: {command: x}\n  p: {subtasks: *s}\n  <<: *t\n  q: {subtasks: *s}\n"
+      "workflows: {w: {steps: [{stage: s, tasks: [{late: {subtasks: *s}}, a]}]}}\n");
+
+  EXPECT_EQ(IdsOf(*plan), "a p p.u p.v m q q.u q.v late late.u late.v");
+  EXPECT_EQ(NeedsOf(*plan, "a"), "late");
+}
+
+TEST(Subtasks, AreCheckedAgainstTheAgentsOfTheirStage) {
+  EXPECT_EQ(ProblemsOf("name: x\nagents: {g: {command: cat}, h: {command: cat}}\ntasks:\n"
+                       "  p: {agent: g, subtasks: {u: {description: d}, v: {agent: h, description: "
+                       "d}, w: {command: x}}}\n"
+                       "workflows: {w: {steps: [{stage: s, agents: [h], tasks: [p]}]}}\n"),
+            "f:5:57: warning: task \"p.u\" has agent \"g\", which stage \"s\" does not list "
+            "[stage-agent]\n");
+}
+
+TEST(Subtasks, UnknownNamesGetASuggestionFromNearby) {
+  EXPECT_EQ(ProblemsOf("name: x\ntasks:\n  far: {command: x}\n  p: {subtasks: {near: {command: x}, "
+                       "a: {command: x, depends_on: neer}, b: {command: x, depends_on: fra}}}\n"),
+            "f:4:66: error: task \"p.a\" depends on \"neer\", which does not exist; did you mean "
+            "\"near\"? [unknown-task]\n"
+            "f:4:101: error: task \"p.b\" depends on \"fra\", which does not exist; did you mean "
+            "\"far\"? [unknown-task]\n");
+}
+
 TEST(Subtasks, AParentHasNoKindOfItsOwn) {
   EXPECT_EQ(
       ProblemsOf(
