@@ -314,14 +314,14 @@ tasks:
         self.assertEqual(list((self.directory / ".troupe/workers/w1/spool").glob("1-*")), [])
 
     def test_after_a_reboot_the_attempt_is_lost_and_placed_again(self):
-        self.write("name: k\ntasks:\n  a: {command: 'if [ -e began ]; then exit 0; fi; touch began; sleep 40'}\n")
+        self.write("name: k\ntasks:\n  a: {command: 'if [ -e began ]; then exit 0; fi; touch began; sleep 40.0625'}\n")
         process = self.running()
         process.kill()
         process.wait()
         spool = self.directory / ".troupe/workers/w1/spool/1-t0-1"
         started = json.loads((spool / "started.json").read_text())
         attendant = next(v for k, v in started.items() if k in ("pid", "attendant"))
-        agents = self.processes_with("40")
+        agents = self.processes_with("40.0625")
         os.kill(attendant, signal.SIGKILL)
         for agent in agents:
             try:
