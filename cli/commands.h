@@ -37,16 +37,6 @@ int RunWorkflow(const RunOptions& options);
 // A new round of a run that has failed: `file` and what is about it play no part.
 int RetryRun(const RunOptions& options);
 
-// The hidden side of `run`: one of its worker processes.
-struct WorkerCommand {
-  std::string connect = "";
-  std::string name = "";
-  std::string spool = "";
-  std::uint32_t slots = 1;
-  int lifeline = -1;
-};
-int RunWorker(const WorkerCommand& command);
-
 // What the state directory knows; each works also while a run is going on.
 struct StateOptions {
   std::string state_dir = ".troupe";

@@ -79,12 +79,12 @@ Status LocalWorkers::StartProcess(Process& process) {
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
 
   std::string program = fs::read_symlink("/proc/self/exe", error).string();
-  std::vector<std::string> words = {program,      "worker",
-                                    "--connect",  options_.endpoint,
-                                    "--name",     process.name,
-                                    "--spool",    (home / "spool").string(),
-                                    "--slots",    fmt::format("{}", process.slots),
-                                    "--lifeline", fmt::format("{}", kLifelineFd)};
+  std::vector<std::string> words = {program,       "worker",
+                                    "--connect",   options_.endpoint,
+                                    "--name",      process.name,
+                                    "--spool-dir", (home / "spool").string(),
+                                    "--slots",     fmt::format("{}", process.slots),
+                                    "--lifeline",  fmt::format("{}", kLifelineFd)};
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);

@@ -71,13 +71,50 @@ void AddRun(CLI::App& app, RunOptions& options, std::function<int()>& action) {
   run->callback([&] { action = [&] { return RunWorkflow(options); }; });
 }
 
+void AddConnect(CLI::App* command, ConnectFlags& flags) {
+  command->add_option("--connect", flags.endpoint,
+                      "the coordinator: tcp://HOST:PORT or ipc:///PATH");
+  command->add_option("--key", flags.key, "file of our secret key");
+  command->add_option("--server-key", flags.server_key, "file of the coordinator's public key");
+  command->add_flag("--insecure", flags.insecure, "without keys, in plain text, to other machines");
+}
+
+void AddCoordinator(CLI::App& app, CoordinatorCommand& command, std::function<int()>& action) {
+  CLI::App* c = app.add_subcommand("coordinator", "the daemon that owns runs and workers");
+  c->add_option("--config", command.config,
+                "configuration file (default: /etc/troupe/coordinator.yaml if it is there)");
+  c->add_flag("--check", command.check, "check the configuration and do nothing");
+  c->add_option("--state-dir", command.state_dir, "where the state is kept");
+  c->add_option("--listen", command.listen, "tcp://HOST:PORT or ipc:///PATH; may be repeated")
+      ->allow_extra_args(false);
+  c->add_option("--key", command.key, "file of our secret key");
+  c->add_option("--authorized-keys", command.authorized_keys, "file of who may come in");
+  c->add_flag("--insecure", command.insecure, "plain tcp also for other machines");
+  const auto seconds = [&](const char* name, double& value, const char* about) {
+    c->add_option(name, value, about)->check(CLI::PositiveNumber);
+  };
+  seconds("--lease", command.lease_secs, "seconds until a silent worker is lost");
+  seconds("--heartbeat", command.heartbeat_secs, "seconds between signs of life");
+  seconds("--recovery-grace", command.recovery_grace_secs,
+          "seconds that workers have to come back after a restart");
+  seconds("--reconnect-window", command.reconnect_window_secs,
+          "seconds that a worker goes on without us");
+  c->callback([&] { action = [&] { return RunCoordinator(command); }; });
+}
+
 void AddWorker(CLI::App& app, WorkerCommand& command, std::function<int()>& action) {
-  CLI::App* worker = app.add_subcommand("worker", "")->group("");  // Started by `run`.
-  worker->add_option("--connect", command.connect)->required();
-  worker->add_option("--name", command.name)->required();
-  worker->add_option("--spool", command.spool)->required();
-  worker->add_option("--slots", command.slots);
-  worker->add_option("--lifeline", command.lifeline);
+  CLI::App* worker = app.add_subcommand("worker", "the daemon that carries out attempts");
+  worker->add_option("--config", command.config,
+                     "configuration file (default: /etc/troupe/worker.yaml if it is there)");
+  worker->add_flag("--check", command.check, "check the configuration and do nothing");
+  AddConnect(worker, command.connect);
+  worker->add_option("--name", command.name, "default: this machine's name");
+  worker->add_option("--slots", command.slots, "attempts at one time (default: cores)")
+      ->check(CLI::Range(0, 10'000));
+  worker->add_option("--label", command.labels, "may be repeated")->allow_extra_args(false);
+  worker->add_option("--work-dir", command.work_dir, "where attempts run");
+  worker->add_option("--spool-dir", command.spool_dir, "where attempts are kept");
+  worker->add_option("--lifeline", command.lifeline)->group("");  // Of `run`.
   worker->callback([&] { action = [&] { return RunWorker(command); }; });
 }
 
@@ -211,11 +248,13 @@ int Main(int argc, char** argv) {
   WorkflowFlags flags;
   StateOptions state;
   KeygenOptions keygen;
+  CoordinatorCommand coordinator;
   AddRun(app, run, action);
   AddWorkflowCommands(app, flags, action);
   AddStateCommands(app, state, action);
   AddRetry(app.add_subcommand("retry", "run the dead letters of a run again"), run, action);
   AddDeadLetters(app, state, run, action);
+  AddCoordinator(app, coordinator, action);
   AddWorker(app, worker, action);
   AddKeygen(app, keygen, action);
   try {

@@ -15,11 +15,12 @@ MAY_USE = {
     "base": set(),
     "workflow": {"base"},
     "protocol": {"base"},
+    "config": {"base", "workflow", "protocol"},
     "storage": {"base"},
     "coordinator": {"base", "workflow", "protocol", "storage"},
     "worker": {"base", "protocol"},
     "worker/attendant": {"base"},
-    "cli": {"base", "workflow", "protocol", "storage", "coordinator", "worker", "worker/attendant"},
+    "cli": {"base", "workflow", "protocol", "config", "storage", "coordinator", "worker", "worker/attendant"},
 }
 # The worker's daemon alone knows the attendant's spool.
 EXTRA = {"worker/worker_daemon.cc": {"worker/attendant"}}
@@ -31,6 +32,7 @@ HOMES = {
     r"zmq(_addon)?\.hpp|zmq\.h": {"protocol"},
     r"msgpack": {"protocol"},
     r"rocksdb/": {"storage"},
+    r"systemd/": {"cli"},
 }
 OUTSIDE = r"yaml-cpp/|zmq|msgpack|rocksdb/|nlohmann/|fmt/|spdlog/|CLI/|curl/|httplib|prometheus/"
 

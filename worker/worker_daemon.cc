@@ -34,7 +34,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr Duration kWaitMax = std::chrono::minutes(1);
+constexpr Duration kWaitMax = std::chrono::seconds(1);
 constexpr std::size_t kUnsaidMax = 1'000;
 constexpr Duration kLastWords = std::chrono::milliseconds(300);
 constexpr Duration kLookAgain = std::chrono::milliseconds(20);
@@ -88,6 +88,8 @@ class WorkerDaemon {
   void Send(const ToCoordinator& message);
   void Flush();
   void Fail(const AttemptSpec& spec, FailureClass failure, const std::string& message);
+  bool TakeSignals(WorkerEffects& effects);
+  void TellStatus();
 
   const WorkerDaemonOptions& options_;
   DealerEndpoint endpoint_;
@@ -96,6 +98,7 @@ class WorkerDaemon {
   Clock clock_;
   std::map<AttemptId, Watched> watched_;
   Instant wake_at_ = kNever;
+  std::string refused_ = "";
   Instant leave_at_ = kNever;  // Told to leave: what was just delivered may still be acknowledged.
   std::deque<std::string> unsaid_;  // While there is no connection. The core repeats what matters.
 };
@@ -260,8 +263,33 @@ void WorkerDaemon::Flush() {
   }
 }
 
+// True: leave.
+bool WorkerDaemon::TakeSignals(WorkerEffects& effects) {
+  bool leave = false;
+  signalfd_siginfo info;
+  while (read(signals_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    if (info.ssi_signo != SIGHUP) {
+      leave = true;
+    } else if (std::optional<WorkerOptions> changed = options_.on_hangup()) {
+      core_.Change(*std::move(changed), clock_.Now(), effects);
+    }
+  }
+  return leave;
+}
+
+void WorkerDaemon::TellStatus() {
+  if (!options_.on_turn) return;
+  options_.on_turn({.joined = core_.joined(),
+                    .draining = core_.draining(),
+                    .running = core_.running(),
+                    .link = endpoint_.link(),
+                    .refused = refused_,
+                    .now = clock_.Now()});
+}
+
 Status WorkerDaemon::Run() {
   Begin();
+  spdlog::info("ready");
   for (;;) {
     const bool leaving = leave_at_ != kNever;
     const int lifeline = options_.lifeline < 0 ? signals_ : options_.lifeline;
@@ -278,8 +306,11 @@ Status WorkerDaemon::Run() {
     endpoint_.Wait(fds, std::clamp(wake_at - clock_.Now(), Duration{}, kWaitMax));
 
     WorkerEffects effects;
-    const bool told = leave_at_ == kNever && (fds[0].readable || fds[1].readable);
-    if (told) leave_at_ = clock_.Now() + kLastWords;
+    const bool cut = options_.lifeline >= 0 && fds[1].readable;
+    if (!leaving && (TakeSignals(effects) || cut)) {
+      leave_at_ = clock_.Now() + kLastWords;
+      core_.TakeNoMore();
+    }
     for (std::size_t i = 0; i < ids.size(); ++i) {
       if (fds[i + 2].readable || watched_.at(ids[i]).pidfd < 0) LookAt(ids[i]);
     }
@@ -290,7 +321,9 @@ Status WorkerDaemon::Run() {
     if (effects.refused && effects.refused_for_good) {
       return Error{ErrorCode::Invalid, *effects.refused};
     }
+    refused_ = core_.joined() ? "" : effects.refused.value_or(refused_);
     CarryOut(effects);
+    TellStatus();
     if (clock_.Now() >= leave_at_ || (leave_at_ != kNever && !core_.owes())) {
       WorkerEffects last;
       core_.Leave(last);
@@ -310,13 +343,19 @@ Status RunWorkerDaemon(const WorkerDaemonOptions& options) {
   fs::permissions(options.spool, fs::perms::owner_all, error);
   const std::string lock_path = options.spool / "daemon.lock";
   const int lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (lock < 0 || flock(lock, LOCK_EX) != 0) {  // A predecessor that is ending is waited for.
+  bool locked = lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0;
+  if (!locked && lock >= 0 && errno == EWOULDBLOCK) {  // By a predecessor that is ending.
+    spdlog::warn("another worker has the spool {}; waiting for it to end", options.spool.string());
+    locked = flock(lock, LOCK_EX) == 0;
+  }
+  if (!locked) {
     return Error{ErrorCode::Io, fmt::format("cannot lock {}: {}", lock_path, std::strerror(errno))};
   }
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  if (options.on_hangup) sigaddset(&signals, SIGHUP);
   sigprocmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   const int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -324,7 +363,10 @@ Status RunWorkerDaemon(const WorkerDaemonOptions& options) {
   mine.worker.incarnation = RandomNumber();
   mine.worker.spool = SpoolIdentity(lock);
   Result<DealerEndpoint> endpoint = DealerEndpoint::Connect(
-      options.endpoint, PeerOfWorker(options.worker.name, mine.worker.incarnation));
+      {.endpoint = options.endpoint,
+       .identity = PeerOfWorker(options.worker.name, mine.worker.incarnation),
+       .key = options.key,
+       .server_key = options.server_key});
   if (!endpoint) return endpoint.error();
   Status status = WorkerDaemon(mine, *std::move(endpoint), signal_fd).Run();
   close(signal_fd);

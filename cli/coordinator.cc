@@ -1,0 +1,253 @@
+// `troupe coordinator`: the coordinator daemon.
+#include <fmt/format.h>
+#include <signal.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <random>
+
+#include "cli/access_file.h"
+#include "cli/commands.h"
+#include "cli/commands_fleet.h"
+#include "cli/config_file.h"
+#include "cli/print.h"
+#include "cli/service.h"
+#include "coordinator/coordinator_daemon.h"
+#include "coordinator/resume.h"
+#include "protocol/key_files.h"
+#include "storage/rocksdb_checkpoint_store.h"
+#include "storage/state_lock.h"
+
+namespace troupe {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr Duration kLook = std::chrono::seconds(1);
+constexpr std::string_view kIpc = "ipc://";
+
+std::uint64_t RandomSeed() {
+  std::random_device device;
+  return std::uint64_t{device()} << 32 | device();
+}
+
+// Whoever may write in the directory of a socket can put another one in its place.
+Status PreparePrivateDirectory(const fs::path& directory) {
+  std::error_code error;
+  if (!fs::exists(directory, error)) {
+    fs::create_directories(directory, error);
+    fs::permissions(directory, fs::perms::owner_all, error);
+  }
+  struct stat about {};
+  if (stat(directory.c_str(), &about) != 0) {
+    return Error{ErrorCode::Io, fmt::format("cannot use the directory {}: {}", directory.string(),
+                                            std::strerror(errno))};
+  }
+  const bool ours = about.st_uid == geteuid() || about.st_uid == 0;
+  if (ours && (about.st_mode & 022) == 0) return {};
+  return Error{ErrorCode::Invalid,
+               fmt::format("others may write in {}, so a socket is not safe there; give it a "
+                           "directory of its own (mode 0700)",
+                           directory.string())};
+}
+
+class CoordinatorServer {
+ public:
+  explicit CoordinatorServer(const CoordinatorConfig& config)
+      : config_(config), signals_({SIGTERM, SIGINT, SIGHUP}) {}
+
+  // The files that the configuration names.
+  Status ReadKeys();
+  Status Start();
+  Status Loop();
+
+ private:
+  Status Listen();
+  Status ResumeRuns();
+  void Look();
+  void TellStatus(bool ready);
+
+  const CoordinatorConfig& config_;
+  Signals signals_;
+  Service service_;
+  std::optional<StateLock> lock_;
+  std::unique_ptr<RocksDbCheckpointStore> store_;
+  RouterOptions router_ = {};
+  std::optional<AccessFile> access_;
+  AccessList keys_;
+  std::unique_ptr<CoordinatorDaemon> daemon_;
+  Instant looked_{};
+  bool hangup_ = false;
+  bool leave_ = false;
+};
+
+Status CoordinatorServer::Start() {
+  RaiseFileLimit();
+  Result<StateLock> lock = StateLock::Take(config_.state_dir);
+  if (!lock) return lock.error();
+  lock_ = *std::move(lock);
+  auto store = RocksDbCheckpointStore::Open(fs::path(config_.state_dir) / "db");
+  if (!store) return store.error();
+  store_ = *std::move(store);
+  if (Status listening = Listen(); !listening) return listening;
+  if (Status resumed = ResumeRuns(); !resumed) return resumed;
+  TellStatus(true);
+  spdlog::info("ready");
+  return {};
+}
+
+Status CoordinatorServer::ReadKeys() {
+  router_.endpoints = EndpointsOf(config_);
+  if (config_.key.empty()) return {};
+  Result<KeyPair> key = ReadSecretKeyFile(config_.key);
+  if (!key) return key.error();
+  router_.key = *std::move(key);
+  access_.emplace(config_.authorized_keys);
+  Result<AccessList> keys = access_->Read();
+  if (!keys) return keys.error();
+  keys_ = *std::move(keys);
+  return {};
+}
+
+Status CoordinatorServer::Listen() {
+  for (const std::string& endpoint : router_.endpoints) {
+    if (!endpoint.starts_with(kIpc)) continue;
+    const fs::path path = endpoint.substr(kIpc.size());
+    if (Status usable = PreparePrivateDirectory(path.parent_path()); !usable) return usable;
+  }
+  Result<RouterEndpoint> router = RouterEndpoint::Bind(router_);
+  if (!router) return router.error();
+  for (const std::string& endpoint : router->endpoints()) {
+    spdlog::info("listening on {}{}", endpoint,
+                 endpoint.starts_with(kIpc) ? ", for processes of this user"
+                 : router_.key              ? ", with keys"
+                                            : ", in plain text and for everybody who reaches it");
+  }
+  if (router_.key) {
+    spdlog::info("public key {}; {} authorised keys in {}", router_.key->public_key,
+                 keys_.Keys().size(), config_.authorized_keys);
+  }
+  std::ofstream(fs::path(config_.state_dir) / "endpoint") << router->endpoints()[0] << "\n";
+  const Result<RunId> last = store_->LastRun();
+  if (!last) return last.error();
+  daemon_ = std::make_unique<CoordinatorDaemon>(
+      *std::move(router), *store_,
+      CoordinatorOptions{.lease = config_.lease,
+                         .heartbeat = config_.heartbeat,
+                         .grace = config_.recovery_grace,
+                         .window = config_.reconnect_window,
+                         .seed = RandomSeed()},
+      RunId{last->value + 1}, [](const RunEvent& event) {
+        if (event.kind == RunEvent::Kind::WorkerJoined) {
+          spdlog::info("worker {} has joined", event.worker);
+        } else if (event.kind == RunEvent::Kind::WorkerLost) {
+          spdlog::warn("worker {} is lost", event.worker);
+        } else if (event.kind == RunEvent::Kind::RunFinished) {
+          spdlog::info("run {} {}", event.run.value, event.status);
+        }
+      });
+  daemon_->OnNote([](const std::string& note) { spdlog::warn("{}", note); });
+  daemon_->Admit(keys_);
+  return {};
+}
+
+Status CoordinatorServer::ResumeRuns() {
+  const Result<std::vector<RunRecord>> runs = store_->Runs();
+  if (!runs) return runs.error();
+  for (const RunRecord& run : *runs) {
+    if (IsFinal(run.state)) continue;
+    const Result<Resumable> saved = LoadRun(*store_, run.id);
+    if (saved) {
+      daemon_->Restore(*saved, false);
+    } else {
+      spdlog::error("run {} cannot go on: {}", run.id.value, saved.error().message);
+    }
+  }
+  spdlog::info("state {}: {} runs, {} of them go on", config_.state_dir, runs->size(),
+               daemon_->coordinator().live());
+  return {};
+}
+
+// Once a second: what may have changed around us.
+void CoordinatorServer::Look() {
+  looked_ = daemon_->Now();
+  service_.Beat(looked_);
+  TellStatus(false);
+  if (!access_ || !(hangup_ || access_->HasChanged())) return;
+  Result<AccessList> keys = access_->Read();
+  if (!keys) {
+    spdlog::error("the authorised keys stay as they were: {}", keys.error().message);
+    return;
+  }
+  spdlog::info("{} authorised keys in {}", keys->Keys().size(), config_.authorized_keys);
+  daemon_->Admit(*std::move(keys));
+}
+
+void CoordinatorServer::TellStatus(bool ready) {
+  const Coordinator& coordinator = daemon_->coordinator();
+  const std::string status =
+      fmt::format("{} runs, {} workers", coordinator.live(), coordinator.pool().all().size());
+  if (ready) {
+    service_.Ready(status);
+  } else {
+    service_.SetStatus(status);
+  }
+}
+
+Status CoordinatorServer::Loop() {
+  while (!leave_) {
+    std::vector<WaitFd> fds = {{signals_.fd()}};
+    if (Status turned = daemon_->Turn(fds, kLook); !turned) return turned;
+    for (const int signal : signals_.Take()) {
+      hangup_ = hangup_ || signal == SIGHUP;
+      leave_ = leave_ || signal != SIGHUP;
+    }
+    if (hangup_ || daemon_->Now() >= looked_ + kLook) Look();
+    hangup_ = false;
+  }
+  service_.Stopping();
+  spdlog::info("leaving; attempts go on, and are adopted when a coordinator starts here again");
+  return {};
+}
+
+}  // namespace
+
+int RunCoordinator(const CoordinatorCommand& command) {
+  const std::string file = ConfigFileOf(command.config, kCoordinatorConfigFile);
+  const Result<CoordinatorConfig> config = LoadCoordinatorConfig(file, command);
+  if (!config) {
+    Say(config.error().message);
+    return kExitBadRequest;
+  }
+  CoordinatorServer server(*config);
+  if (Status read = server.ReadKeys(); !read) {
+    Say(fmt::format("troupe coordinator: {}\n", read.error().message));
+    return kExitBadRequest;
+  }
+  if (command.check) {
+    Print(fmt::format("{}: ok\n", file.empty() ? "troupe coordinator" : file));
+    return kExitOk;
+  }
+  StartLog("coordinator");
+  spdlog::info("configuration: {}", file.empty() ? "defaults and flags" : file);
+  if (Status started = server.Start(); !started) {
+    Say(fmt::format("troupe coordinator: {}\n", started.error().message));
+    return kExitBadRequest;
+  }
+  if (Status ended = server.Loop(); !ended) {
+    Say(fmt::format("troupe coordinator: {}\n", ended.error().message));
+    return kExitRunFailed;
+  }
+  return kExitOk;
+}
+
+}  // namespace troupe
