@@ -156,9 +156,10 @@ TEST_F(Failed, SummaryNamesTheCauseAndTheNextCommand) {
 }
 
 TEST_F(Failed, WhyFollowsABlockToItsCause) {
-  EXPECT_EQ(Why(0),
-            "\"bad\" failed: it was given up after 1 attempt, the last with refusal: model; refusal "
-            "is not retried.");
+  EXPECT_EQ(
+      Why(0),
+      "\"bad\" failed: it was given up after 1 attempt, the last with refusal: model; refusal "
+      "is not retried.");
   EXPECT_EQ(Why(1), "\"after\" is blocked: it needs \"bad\", which failed with refusal: model.");
   EXPECT_EQ(Why(2), "\"good\" completed in attempt 1.");
 }
