@@ -19,8 +19,8 @@ using Json = JsonSchema::Json;
 using Names = std::set<std::string>;
 
 const JsonSchema& Schema() {
-  static const JsonSchema schema(Json::parse(FileOf("docs/workflow.schema.json")));
-  return schema;
+  static const JsonSchema kSchema(Json::parse(FileOf("docs/workflow.schema.json")));
+  return kSchema;
 }
 
 // A workflow file as JSON.
@@ -122,12 +122,12 @@ TEST(Schema, RefusesWhatDoesNotCompile) {
         "tasks: {t: {command: x, condition: {type: always, not: {type: never}}}}",
         "tasks: {t: {command: x, condition: {type: state_equals, key: k}}}",
         "tasks: {t: {command: x, loop: {type: repeat, count: 3}}}",
-        "tasks: {t: {command: x, loop: {type: for_each, iterator: id, collection: {source: range, "
-        "start: 0, end: 3}}}}",
-        "tasks: {t: {command: x, loop: {type: for_each, iterator: n, collection: {source: range, "
-        "start: 0, end: 3, step: 0}}}}",
-        "tasks: {t: {command: x, loop: {type: for_each, iterator: n, collection: {source: file, "
-        "path: x}}}}",
+        ("tasks: {t: {command: x, loop: {type: for_each, iterator: id, collection: {source: range, "
+         "start: 0, end: 3}}}}"),
+        ("tasks: {t: {command: x, loop: {type: for_each, iterator: n, collection: {source: range, "
+         "start: 0, end: 3, step: 0}}}}"),
+        ("tasks: {t: {command: x, loop: {type: for_each, iterator: n, collection: {source: file, "
+         "path: x}}}}"),
         "tasks: {t: {subtasks: {}}}",
         "tasks: {t: {http: {url: x}}}",
         "tasks: {t: {script: {language: lua, content: x}}}",
