@@ -58,6 +58,7 @@ constexpr Key<HookReading> kHookKeys[] = {
 template <HookList list>
 void ReadHookList(Reader& reader, const Field& field, HooksDoc& hooks) {
   for (const Field& item : reader.List(field)) {
+    if (!reader.TakePart(reader.At(item))) return;
     HookReading hook;
     if (reader.tree.Kind(item.node) == NodeKind::Map) {
       ReadMap(reader, item.node, kHookKeys, {"", field.name}, hook);
@@ -126,6 +127,7 @@ void ReadSteps(Reader& reader, const Field& field, WorkflowDoc& workflow) {
   for (NodeId node : reader.tree.Items(field.node)) {
     const Field item{"", node, field.name};
     if (!reader.IsMap(item)) continue;
+    if (!reader.TakePart(reader.At(item))) return;
     StageDoc stage;
     stage.at = reader.At(item);
     ReadMap(reader, node, kStageKeys, {"", "steps"}, stage);
@@ -364,6 +366,7 @@ void ReadWorkflows(Reader& reader, const Field& field, Document& document) {
   }
   for (const MapEntry& entry : reader.tree.Entries(field.node)) {
     const std::string_view name = reader.tree.Key(entry);
+    if (!reader.TakePart(entry.key_at)) return;
     reader.CheckName("workflow name", name, entry.key_at);
     WorkflowDoc workflow;
     workflow.name = name;

@@ -241,6 +241,16 @@ std::vector<Named> Reader::Strings(const Field& field) {
   return names;
 }
 
+bool Reader::TakePart(std::uint32_t at) {
+  if (++parts_ <= kPartsMax) return true;
+  if (parts_ == kPartsMax + 1) {
+    problems.Error(
+        at, "too-large",
+        fmt::format("the file has more than {} agents, workflows, stages and hooks", kPartsMax));
+  }
+  return false;
+}
+
 bool Reader::CheckName(std::string_view kind, std::string_view name, std::uint32_t at) {
   const std::string wrong = WrongWithName(name);
   if (wrong.empty()) return true;

@@ -34,6 +34,7 @@ struct Named {
 };
 
 inline constexpr double kSecondsMax = 31'536'000;
+inline constexpr std::size_t kPartsMax = 100'000;  // Agents, workflows, stages and hooks together.
 
 class Reader {
  public:
@@ -55,6 +56,9 @@ class Reader {
   std::vector<Field> List(const Field& field);
   std::vector<Named> Strings(const Field& field);
 
+  // Counts agents, workflows, stages and hooks. False after reporting that there are too many.
+  bool TakePart(std::uint32_t at);
+
   std::uint32_t At(const Field& field) const { return tree.At(field.node); }
 
   // Reports that the value has the wrong type. `must` is "an integer".
@@ -73,6 +77,9 @@ class Reader {
   const Tree& tree;
   Problems& problems;
   const bool lenient;
+
+ private:
+  std::size_t parts_ = 0;
 };
 
 // `"retry"`, or `an item of "tools"`.
