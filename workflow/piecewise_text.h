@@ -37,6 +37,7 @@ class PiecewiseText : public std::streambuf {
       case '*':
       case '&':
       case '!':
+      case '?':
         return 5;
       case '"':
       case '\'':

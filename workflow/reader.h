@@ -52,7 +52,20 @@ class Reader {
   std::optional<std::size_t> Word(const Field& field, const std::vector<std::string_view>& words);
   bool IsMap(const Field& field);
   bool IsList(const Field& field);
-  // The items; a scalar stands for a list of one.
+  // Calls `use` with each item until it returns false; a scalar stands for a list of one.
+  template <class Use>
+  void EachItem(const Field& field, const Use& use) {
+    if (tree.Kind(field.node) == NodeKind::List) {
+      for (NodeId item : tree.Items(field.node)) {
+        if (!use(Field{"", item, field.name})) return;
+      }
+    } else if (tree.Kind(field.node) == NodeKind::Null || tree.Kind(field.node) == NodeKind::Map) {
+      WrongType(field, "a list");
+    } else {
+      use(field);
+    }
+  }
+  // The items; for lists that are not long.
   std::vector<Field> List(const Field& field);
   std::vector<Named> Strings(const Field& field);
 
