@@ -210,6 +210,7 @@ struct Document {
   std::size_t id_bytes = 0;          // Of all of them.
   bool refused_tasks = false;        // `tasks` or `workflows` could not be read at all.
   bool too_large = false;            // Not all tasks were read, as there are too many.
+  std::vector<bool> staged = {};     // Per task: some workflow has it in a stage.
   // The first task of a kind that troupe cannot do.
   std::uint32_t unsupported_at = kNoPlace;
   std::string unsupported = "";

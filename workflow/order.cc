@@ -110,14 +110,6 @@ void Order::AddGroupEdges(std::uint32_t stage, const std::vector<std::uint32_t>&
 }
 
 void Order::FindWhatRuns() {
-  std::vector<bool> in_some_stage(tasks_, false);
-  for (const WorkflowDoc& workflow : document_.workflows) {
-    for (const StageDoc& stage : workflow.stages) {
-      for (const StageEntry& entry : stage.tasks) {
-        if (entry.index != kNone) in_some_stage[entry.index] = true;
-      }
-    }
-  }
   runs_.assign(nodes(), false);
   std::vector<std::uint32_t> todo;
   const auto run = [&](std::uint32_t node) {
@@ -129,7 +121,7 @@ void Order::FindWhatRuns() {
     if (gate_stage_[i] != kNone) run(tasks_ + i);
   }
   for (std::uint32_t i = 0; i < tasks_; i = document_.tasks[i].end) {
-    if (stage_of_[i] != kNone || !in_some_stage[i]) run(i);
+    if (stage_of_[i] != kNone || !document_.staged[i]) run(i);
   }
   while (!todo.empty()) {
     const std::uint32_t node = todo.back();

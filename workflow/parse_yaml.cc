@@ -471,7 +471,10 @@ bool ParseYaml(const Source& source, Problems& problems, Tree& tree) {
     if (input.gave_up()) {
       at = kNoPlace;
       code = "too-large";
-      message = "too much stands within one pair of brackets; write the file in block style";
+      message =
+          "one value holds too much, or too much stands within one pair of brackets; write the "
+          "file in "
+          "block style";
     }
     problems = Problems();
     problems.Error(at, code, std::move(message));

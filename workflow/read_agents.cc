@@ -217,6 +217,7 @@ void ReadAgents(Reader& reader, const Field& field, Document& document) {
   if (!reader.IsMap(field)) return;
   for (const MapEntry& entry : reader.tree.Entries(field.node)) {
     const std::string_view name = reader.tree.Key(entry);
+    if (!reader.TakePart(entry.key_at)) return;
     reader.CheckName("agent name", name, entry.key_at);
     AgentDoc doc;
     doc.at = entry.key_at;

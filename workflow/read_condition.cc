@@ -130,7 +130,8 @@ std::string_view HeadOf(Reader& reader, const Field& field) {
     return "";
   }
   if (head.empty()) {
-    ReportMissingKey(reader, reader.At(field), "type", kName, "or one of and, or, not");
+    reader.problems.Error(reader.At(field), "missing-key",
+                          "\"condition\" needs \"type\", \"and\", \"or\" or \"not\"");
   }
   return head;
 }

@@ -56,26 +56,32 @@ constexpr Key<HookReading> kHookKeys[] = {
 };
 
 template <HookList list>
-void ReadHookList(Reader& reader, const Field& field, HooksDoc& hooks) {
-  for (const Field& item : reader.List(field)) {
-    HookReading hook;
-    if (reader.tree.Kind(item.node) == NodeKind::Map) {
-      ReadMap(reader, item.node, kHookKeys, {"", field.name}, hook);
-    } else if (reader.tree.Kind(item.node) == NodeKind::String) {
-      ReadHookCommand(reader, item, hook);
-    } else {
-      reader.WrongType(item, "a string or a map");
-      continue;
-    }
-    Hook& made = hook.doc.hook;
-    if (hook.fail == true && made.async) {
-      reader.problems.Error(hook.on_failure_at, "bad-value",
-                            "\"on_failure\" may not be fail for a hook that is async: nothing "
-                            "waits for it");
-    }
-    made.fail = hook.fail.value_or(list == HookList::PreWorkflow && !made.async);
-    hooks.lists[static_cast<std::size_t>(list)].push_back(std::move(hook.doc));
+bool ReadHook(Reader& reader, const Field& field, const Field& item, HooksDoc& hooks) {
+  if (!reader.TakePart(reader.At(item))) return false;
+  HookReading hook;
+  if (reader.tree.Kind(item.node) == NodeKind::Map) {
+    ReadMap(reader, item.node, kHookKeys, {"", field.name}, hook);
+  } else if (reader.tree.Kind(item.node) == NodeKind::String) {
+    ReadHookCommand(reader, item, hook);
+  } else {
+    reader.WrongType(item, "a string or a map");
+    return true;
   }
+  Hook& made = hook.doc.hook;
+  if (hook.fail == true && made.async) {
+    reader.problems.Error(hook.on_failure_at, "bad-value",
+                          "\"on_failure\" may not be fail for a hook that is async: nothing "
+                          "waits for it");
+  }
+  made.fail = hook.fail.value_or(list == HookList::PreWorkflow && !made.async);
+  hooks.lists[static_cast<std::size_t>(list)].push_back(std::move(hook.doc));
+  return true;
+}
+
+template <HookList list>
+void ReadHookList(Reader& reader, const Field& field, HooksDoc& hooks) {
+  reader.EachItem(field,
+                  [&](const Field& item) { return ReadHook<list>(reader, field, item, hooks); });
 }
 
 constexpr Key<HooksDoc> kHooksKeys[] = {
@@ -89,19 +95,20 @@ constexpr Key<HooksDoc> kHooksKeys[] = {
 
 void ReadStageTasks(Reader& reader, const Field& field, StageDoc& stage) {
   const Tree& tree = reader.tree;
-  for (const Field& item : reader.List(field)) {
+  reader.EachItem(field, [&](const Field& item) {
     if (tree.Kind(item.node) != NodeKind::Map) {
       if (const auto id = reader.String(item)) {
         stage.tasks.push_back({{*id, reader.At(item)}, kNoNode, kNone});
       }
-      continue;
+      return true;
     }
     for (const MapEntry& entry : tree.Entries(item.node)) {
       const bool plain = tree.Kind(entry.value) == NodeKind::Null;
       stage.tasks.push_back(
           {{tree.Key(entry), entry.key_at}, plain ? kNoNode : entry.value, kNone});
     }
-  }
+    return true;
+  });
 }
 
 constexpr Key<StageDoc> kStageKeys[] = {
@@ -126,6 +133,7 @@ void ReadSteps(Reader& reader, const Field& field, WorkflowDoc& workflow) {
   for (NodeId node : reader.tree.Items(field.node)) {
     const Field item{"", node, field.name};
     if (!reader.IsMap(item)) continue;
+    if (!reader.TakePart(reader.At(item))) return;
     StageDoc stage;
     stage.at = reader.At(item);
     ReadMap(reader, node, kStageKeys, {"", "steps"}, stage);
@@ -364,6 +372,7 @@ void ReadWorkflows(Reader& reader, const Field& field, Document& document) {
   }
   for (const MapEntry& entry : reader.tree.Entries(field.node)) {
     const std::string_view name = reader.tree.Key(entry);
+    if (!reader.TakePart(entry.key_at)) return;
     reader.CheckName("workflow name", name, entry.key_at);
     WorkflowDoc workflow;
     workflow.name = name;

@@ -262,9 +262,10 @@ NodeId ReadPath(Reader& reader, const Field& field) {
 
 std::vector<NodeId> ReadTexts(Reader& reader, const Field& field) {
   std::vector<NodeId> texts;
-  for (const Field& item : reader.List(field)) {
+  reader.EachItem(field, [&](const Field& item) {
     if (reader.String(item)) texts.push_back(item.node);
-  }
+    return true;
+  });
   return texts;
 }
 

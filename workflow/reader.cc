@@ -209,36 +209,31 @@ bool Reader::IsList(const Field& field) {
 
 std::vector<Field> Reader::List(const Field& field) {
   std::vector<Field> items;
-  switch (tree.Kind(field.node)) {
-    case NodeKind::Null:
-    case NodeKind::Map:
-      WrongType(field, "a list");
-      break;
-    case NodeKind::Bool:
-    case NodeKind::Number:
-    case NodeKind::String:
-      items.push_back(field);
-      break;
-    case NodeKind::List:
-      for (NodeId item : tree.Items(field.node)) items.push_back({"", item, field.name});
-      break;
-  }
+  EachItem(field, [&](const Field& item) {
+    items.push_back(item);
+    return true;
+  });
   return items;
 }
 
 std::vector<Named> Reader::Strings(const Field& field) {
   std::vector<Named> names;
-  if (tree.Kind(field.node) != NodeKind::List) {
-    for (const Field& item : List(field)) names.push_back({tree.Text(item.node), At(item)});
-    return names;
-  }
-  const auto items = tree.Items(field.node);
-  names.reserve(items.size());
-  for (NodeId node : items) {
-    const Field item{"", node, field.name};
+  if (tree.Kind(field.node) == NodeKind::List) names.reserve(tree.Items(field.node).size());
+  EachItem(field, [&](const Field& item) {
     if (const auto text = String(item)) names.push_back({*text, At(item)});
-  }
+    return true;
+  });
   return names;
+}
+
+bool Reader::TakePart(std::uint32_t at) {
+  if (++parts_ <= kPartsMax) return true;
+  if (parts_ == kPartsMax + 1) {
+    problems.Error(
+        at, "too-large",
+        fmt::format("the file has more than {} agents, workflows, stages and hooks", kPartsMax));
+  }
+  return false;
 }
 
 bool Reader::CheckName(std::string_view kind, std::string_view name, std::uint32_t at) {

@@ -34,6 +34,7 @@ struct Named {
 };
 
 inline constexpr double kSecondsMax = 31'536'000;
+inline constexpr std::size_t kPartsMax = 100'000;  // Agents, workflows, stages and hooks together.
 
 class Reader {
  public:
@@ -51,9 +52,25 @@ class Reader {
   std::optional<std::size_t> Word(const Field& field, const std::vector<std::string_view>& words);
   bool IsMap(const Field& field);
   bool IsList(const Field& field);
-  // The items; a scalar stands for a list of one.
+  // Calls `use` with each item until it returns false; a scalar stands for a list of one.
+  template <class Use>
+  void EachItem(const Field& field, const Use& use) {
+    if (tree.Kind(field.node) == NodeKind::List) {
+      for (NodeId item : tree.Items(field.node)) {
+        if (!use(Field{"", item, field.name})) return;
+      }
+    } else if (tree.Kind(field.node) == NodeKind::Null || tree.Kind(field.node) == NodeKind::Map) {
+      WrongType(field, "a list");
+    } else {
+      use(field);
+    }
+  }
+  // The items; for lists that are not long.
   std::vector<Field> List(const Field& field);
   std::vector<Named> Strings(const Field& field);
+
+  // Counts agents, workflows, stages and hooks. False after reporting that there are too many.
+  bool TakePart(std::uint32_t at);
 
   std::uint32_t At(const Field& field) const { return tree.At(field.node); }
 
@@ -73,6 +90,9 @@ class Reader {
   const Tree& tree;
   Problems& problems;
   const bool lenient;
+
+ private:
+  std::size_t parts_ = 0;
 };
 
 // `"retry"`, or `an item of "tools"`.

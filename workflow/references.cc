@@ -10,6 +10,7 @@
 namespace troupe {
 namespace {
 
+constexpr std::size_t kPiecesMax = 4'000'000;
 constexpr std::string_view kMembers[] = {"output", "result", "status", "error"};
 
 bool IsLetter(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_'; }
@@ -105,6 +106,7 @@ Template References::Compile(NodeId node, const Scope& scope) {
   const std::string_view text = reader_.tree.Text(node);
   const std::uint32_t at = reader_.tree.At(node);
   Template pieces;
+  if (!TakePiece(at)) return pieces;
   std::string literal;
   std::size_t i = 0;
   while (i < text.size()) {
@@ -125,6 +127,7 @@ Template References::Compile(NodeId node, const Scope& scope) {
       ++i;
       continue;
     }
+    if (!TakePiece(at)) break;
     Piece piece = Resolve(found->ref, text.substr(i, found->end - i), at, scope);
     i = found->end;
     if (const auto* stays = std::get_if<std::string>(&piece)) {
@@ -138,6 +141,16 @@ Template References::Compile(NodeId node, const Scope& scope) {
   // An empty text is not the same as none.
   if (!literal.empty() || pieces.empty()) pieces.emplace_back(std::move(literal));
   return pieces;
+}
+
+// Counts texts and references. False after reporting that there are too many.
+bool References::TakePiece(std::uint32_t at) {
+  if (++pieces_ <= kPiecesMax) return true;
+  if (pieces_ == kPiecesMax + 1) {
+    reader_.problems.Error(
+        at, "too-large", fmt::format("the file has more than {} texts and references", kPiecesMax));
+  }
+  return false;
 }
 
 EnvTemplates References::Compile(const EnvDoc& env, const Scope& scope) {

@@ -67,6 +67,7 @@ class References {
   std::optional<Ref> ResolveLoop(std::string_view name, std::string_view path, const Scope& scope);
   const Loop* LoopOf(const Scope& scope) const;
   void Unknown(std::string_view ref, std::uint32_t at, const Scope& scope);
+  bool TakePiece(std::uint32_t at);
   bool MeansIteration(std::string_view ref, const Scope& scope) const;
   std::string SuggestTask(std::string_view ref, const Scope& scope);
   std::string SuggestOther(std::string_view ref, const Scope& scope);
@@ -82,6 +83,7 @@ class References {
   std::uint32_t own_inputs_of_ = kNone;
   std::unordered_set<std::string_view> own_inputs_;
   std::vector<Use> uses_;
+  std::size_t pieces_ = 0;  // Texts and references so far.
 };
 
 // Replaces each task's number in the document by its number in the plan.

@@ -72,6 +72,7 @@ void Resolver::Resolve() {
                     "the workflow has no tasks");
   }
   listed_in_.assign(document_.tasks.size(), {kNone, kNone});
+  document_.staged.assign(document_.tasks.size(), false);
   for (std::uint32_t i = 0; i < document_.workflows.size(); ++i) {
     ResolveStages(document_.workflows[i], i);
   }
@@ -190,6 +191,7 @@ void Resolver::ResolveStages(WorkflowDoc& workflow, std::uint32_t number) {
         continue;
       }
       listed_in_[entry.index] = {number, i};
+      document_.staged[entry.index] = true;
     }
     if (stage.tasks.empty()) {
       problems_.Warning(stage.at, "empty-stage", fmt::format("{} has no tasks", whose));

@@ -67,7 +67,7 @@ TEST(Conditions, HaveManyForms) {
 
 TEST(Conditions, ThatAreNoneAreRefused) {
   EXPECT_EQ(Problem("{}"),
-            "f:5:30: error: \"condition\" needs \"type\": or one of and, or, not "
+            "f:5:30: error: \"condition\" needs \"type\", \"and\", \"or\" or \"not\" "
             "[missing-key]\n");
   EXPECT_EQ(Problem("always"),
             "f:5:30: error: \"condition\" must be a map, not the string \"always\" [wrong-type]\n");

@@ -3,15 +3,24 @@
 
 #include <chrono>
 #include <functional>
+#include <istream>
+#include <limits>
 #include <random>
 
 #include "tests/workflow/compiling.h"
 #include "tests/workflow/examples.h"
+#include "workflow/piecewise_text.h"
 
 namespace troupe {
 namespace {
 
 constexpr const char* kExamples[] = {kMigration, kDataSync, kTraining, kFanOut, kStages, kLadder};
+
+std::string Repeated(int count, const std::function<std::string(int)>& line) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += line(i);
+  return text;
+}
 
 // Whatever the text, there is a plan or an error, and all problems can be printed.
 void CheckSurvives(const std::string& text) {
@@ -102,9 +111,32 @@ TEST(Hostile, TooLargeAFileIsNotParsed) {
 }
 
 TEST(Hostile, TooMuchWithinOnePairOfBracketsIsRefused) {
-  EXPECT_EQ(
-      ProblemsOf("[" + std::string(3'100'000, ',')).substr(0, 60),
-      std::string("f: error: too much stands within one pair of brackets; write").substr(0, 60));
+  EXPECT_EQ(ProblemsOf("[" + std::string(3'100'000, ',')),
+            "f: error: one value holds too much, or too much stands within one pair of brackets; "
+            "write the file in block style [too-large]\n");
+}
+
+// Whether a parser that reads the whole text before it tells anything of it is stopped.
+bool GivesUp(const std::string& text) {
+  PiecewiseText pieces(text);
+  std::istream(&pieces).ignore(std::numeric_limits<std::streamsize>::max());
+  return pieces.gave_up();
+}
+
+std::string Many(std::size_t count, char c) {
+  std::string text;
+  text.resize(count, c);
+  return text;
+}
+
+TEST(Hostile, WhatAParserMayKeepIsBoundedByWhatItIsMadeOf) {
+  EXPECT_FALSE(GivesUp(Many(2'900'000, '[')));
+  EXPECT_TRUE(GivesUp(Many(3'100'000, '[')));
+  EXPECT_FALSE(GivesUp(Many(9'500'000, '\n')));
+  for (char c : {'\n', '*', '&', '!', '?'}) EXPECT_TRUE(GivesUp(Many(9'700'000, c))) << c;
+  EXPECT_FALSE(GivesUp(Many(15'900'000, '"')));
+  for (char c : {'"', '\''}) EXPECT_TRUE(GivesUp(Many(16'100'000, c))) << c;
+  EXPECT_FALSE(GivesUp(Many(60'000'000, 'x')));
 }
 
 std::string Chain(int count, bool backwards) {
@@ -137,11 +169,6 @@ TEST(Hostile, ALongCycleIsFound) {
   EXPECT_EQ(compiled.problems[0].code, "cycle");
 }
 
-std::string Repeated(int count, const std::function<std::string(int)>& line) {
-  std::string text;
-  for (int i = 0; i < count; ++i) text += line(i);
-  return text;
-}
 std::string Numbered(const char* before, int i) { return before + std::to_string(i); }
 
 TEST(Hostile, ManySubtasksUnderOneParent) {
@@ -240,6 +267,34 @@ TEST(Hostile, FullIdsOfManySubtasksAreBounded) {
 
   ASSERT_EQ(compiled.problems.size(), 1u);
   EXPECT_EQ(compiled.problems[0].code, "too-large");
+}
+
+TEST(Hostile, ThereIsABoundForAllPartsOfAFile) {
+  const auto refused = [](int hooks) {
+    const std::string text =
+        "name: x\ntasks: {t: {command: x}}\nagents: {a: {command: x}}\n"
+        "workflows: {w: {steps: [{stage: s, tasks: [t]}]}}\nhooks:\n  on_error:\n" +
+        Repeated(hooks, [](int) { return std::string("  - x\n"); });
+    const Compiled compiled = CompileWorkflow(text, {.check_only = true});
+    return compiled.problems.empty() ? "" : compiled.problems[0].message;
+  };
+
+  EXPECT_EQ(refused(99'997), "");
+  EXPECT_EQ(refused(99'998), "the file has more than 100000 agents, workflows, stages and hooks");
+}
+
+// Each of many workflows is looked at in little time.
+TEST(Hostile, ManyWorkflowsAndOneTask) {
+  const Compiled compiled = CompileWorkflow("name: x\ntasks: {t: {command: x}}\nworkflows:\n" +
+                                                Repeated(50'000,
+                                                         [](int i) {
+                                                           return Numbered("  w", i) +
+                                                                  ": {steps: [{stage: s, tasks: "
+                                                                  "[t]}]}\n";
+                                                         }),
+                                            {});
+
+  EXPECT_NE(compiled.plan, nullptr);
 }
 
 TEST(Hostile, ReferencesWithManyDotsTakeLittleTime) {
