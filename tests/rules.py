@@ -6,7 +6,7 @@
 
 A rule of docs/language.md is an item of a list or a row of a table. rules.md has, under the heading of
 each section that it covers, a line per rule: `* RULE` and the tests that hold it. RULE is the first
-cell of the row, or the first words of the item.
+cell of the row, or the first words of the item. Tables there may name tests for rules in other words.
 """
 
 import pathlib
@@ -68,6 +68,14 @@ def tests_of(root):
     return names
 
 
+def named_in_tables(text):
+    """(test or suite, line number) of what stands in tables as `Suite.Name` or `Suite.*`."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("|"):
+            for name in re.findall(r"`([A-Z]\w+\.(?:\w+|\*))`", line):
+                yield name, number
+
+
 def covered(text):
     """(section, rule, tests, line number) of each line of rules.md."""
     section = ""
@@ -93,7 +101,12 @@ def main():
     problems = []
     found = {}
     sections = set()
-    for section, rule, names, number in covered((root / "tests/rules.md").read_text()):
+    text = (root / "tests/rules.md").read_text()
+    suites = {name.split(".")[0] + ".*" for name in tests}
+    for name, number in named_in_tables(text):
+        if name not in tests | suites:
+            problems.append(f"tests/rules.md:{number}: there is no test {name}")
+    for section, rule, names, number in covered(text):
         sections.add(section)
         found.setdefault(section, []).append(rule)
         if rule not in rules.get(section, []):

@@ -83,6 +83,23 @@ TEST(OnComplete, SaysSomethingThatMayNameTheResult) {
             "[wrong-type]\n");
 }
 
+TEST(OnComplete, KeepsWhatThePartsOfAParentOrALoopGive) {
+  const auto plan = PlanOf(
+      "name: x\ntasks:\n  p: {on_complete: {notify: \"${task.output}\"}, subtasks: {u: {command: "
+      "x}}}\n  q: {on_complete: {notify: done}, subtasks: {v: {command: x}}}\n"
+      "  l: {command: x, on_complete: {notify: \"${task.result}\"}, loop: {type: for_each, "
+      "iterator: "
+      "n, collection: {source: inline, items: [1]}}}\n"
+      "  t: {command: x, on_complete: {notify: \"${task.output}\"}}\n");
+
+  for (const char* id : {"p", "p.u", "l"}) {
+    EXPECT_TRUE(plan->tasks[TaskOf(*plan, id)].referenced) << id;
+  }
+  for (const char* id : {"q", "q.v", "t"}) {
+    EXPECT_FALSE(plan->tasks[TaskOf(*plan, id)].referenced) << id;
+  }
+}
+
 TEST(State, NothingElseKnowsTheResultOfItsOwnTask) {
   EXPECT_EQ(ProblemsOf("name: x\ntasks: {t: {command: [\"${task.output}\"], output: "
                        "\"${task.result.a}\", inputs: {k: \"${task.output}\"}}}\n"),

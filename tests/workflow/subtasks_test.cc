@@ -116,6 +116,21 @@ TEST(Subtasks, AStageHoldsParentsForTheirSubtasks) {
   EXPECT_EQ(NeedsOf(*plan, "z"), "one[a p q]");
 }
 
+TEST(Subtasks, OfAStageWaitForTheStagesBeforeIt) {
+  const auto plan = PlanOf(
+      "name: x\ntasks:\n  a: {command: x}\n  b: {command: x}\n"
+      "  p: {subtasks: {u: {command: x}}}\n  q: {subtasks: {v: {command: x}}}\n"
+      "  r: {subtasks: {w: {command: x}}}\n"
+      "workflows:\n  w:\n    steps:\n      - {stage: one, tasks: [a]}\n"
+      "      - {stage: two, tasks: [b]}\n"
+      "      - {stage: three, mode: parallel, tasks: [p], depends_on: [one, two]}\n"
+      "      - {stage: four, mode: parallel, tasks: [q, r], depends_on: [one, two]}\n");
+
+  EXPECT_EQ(NeedsOf(*plan, "p.u"), "p[one[a] two[b]]");
+  EXPECT_EQ(NeedsOf(*plan, "q.v"), "q[[one[a] two[b]]]");
+  EXPECT_EQ(NeedsOf(*plan, "p"), "p.u");
+}
+
 TEST(Subtasks, OnlyTopLevelTasksStandInStages) {
   EXPECT_EQ(ProblemsOf("name: x\ntasks:\n  p: {subtasks: {u: {command: x}}}\n"
                        "workflows: {w: {steps: [{stage: s, tasks: [p.u]}]}}\n"),
