@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "base/time.h"
-#include "coordinator/run_event.h"
+#include "base/run_event.h"
 #include "storage/checkpoint_store.h"
 #include "workflow/plan.h"
 

@@ -51,8 +51,18 @@ void Coordinator::Step(const Event& event, Instant now, Effects& effects) {
   }
 }
 
+RunId Coordinator::RunOfKey(const std::string& key) const {
+  const auto it = keys_.find(key);
+  return it == keys_.end() ? RunId{} : it->second;
+}
+
 void Coordinator::OnSubmit(const SubmitRun& submit, Turn& turn) {
   RunRecord record = submit.draft;
+  if (const RunId known = RunOfKey(record.key); !record.key.empty() && known != RunId{}) {
+    turn.effects.replies.push_back({submit.request, known, true});
+    return;
+  }
+  if (!record.key.empty()) keys_[record.key] = next_run_;
   record.id = next_run_;
   next_run_.value += 1;
   record.created = turn.now;
@@ -72,6 +82,11 @@ void Coordinator::OnPeer(const PeerSpoke& spoke, Turn& turn) {
     OnCommand(spoke.peer, *command, turn);
     return;
   }
+  if (const auto* drain = std::get_if<ClientDrain>(&spoke.message)) {
+    OnDrain(spoke.peer, *drain, turn);
+    return;
+  }
+  if (RequestOf(spoke.message)) return;  // The shell answers the others.
   Worker* worker = pool_.FindPeer(spoke.peer);
   if (worker == nullptr) {
     turn.effects.send.push_back({spoke.peer, UnknownWorker{}});
@@ -219,9 +234,23 @@ void Coordinator::OnCommand(const std::string& peer, const ClientCommand& comman
                                     command.run.value);
         } else {
           turn.effects.save.deleted_runs.push_back(command.run);
+          std::erase_if(keys_, [&](const auto& entry) { return entry.second == command.run; });
         }
         break;
     }
+  }
+  turn.effects.send.push_back({peer, std::move(reply)});
+}
+
+// The worker remembers it, and says so after a restart of ours.
+void Coordinator::OnDrain(const std::string& peer, const ClientDrain& drain, Turn& turn) {
+  ClientReply reply{.request = drain.request};
+  Worker* worker = pool_.Find(drain.worker);
+  if (worker == nullptr || worker->peer.empty()) {
+    reply.error = fmt::format("there is no worker {} connected", drain.worker);
+  } else {
+    worker->draining = drain.on;
+    turn.effects.send.push_back({worker->peer, Drain{drain.on}});
   }
   turn.effects.send.push_back({peer, std::move(reply)});
 }

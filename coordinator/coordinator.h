@@ -38,6 +38,11 @@ class Coordinator {
   // nothing.
   void Restore(const Resumable& saved, bool dormant, Instant now, Effects& effects);
 
+  // A run of the store was submitted with this idempotency key.
+  void KnowKey(const std::string& key, RunId run) { keys_[key] = run; }
+  // The run that the key stands for; 0: none.
+  RunId RunOfKey(const std::string& key) const;
+
   void Step(const Event& event, Instant now, Effects& effects);
   void EndTurn(Instant now, Effects& effects);
 
@@ -54,6 +59,7 @@ class Coordinator {
   void OnGoodbye(Worker& worker, const Goodbye& goodbye, Turn& turn);
   void OnFinished(Worker& worker, const Finished& finished, Turn& turn);
   void OnCommand(const std::string& peer, const ClientCommand& command, Turn& turn);
+  void OnDrain(const std::string& peer, const ClientDrain& drain, Turn& turn);
   void OnTick(Turn& turn);
   void LoseWorker(Worker& worker, Turn& turn);
   void ReturnAllBut(const std::set<AttemptId>& holding, Worker& worker, bool began, Turn& turn);
@@ -64,6 +70,7 @@ class Coordinator {
   Random random_;
   WorkerPool pool_;
   std::map<RunId, LiveRun> runs_;
+  std::map<std::string, RunId> keys_;                        // Idempotency keys, of ended runs too.
   std::map<std::string, std::vector<AttemptId>> committed_;  // By peer: to acknowledge this turn.
   std::uint64_t sessions_;  // Drawn at start: not those of a predecessor.
 };

@@ -9,7 +9,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
-#include "coordinator/run_event.h"
+#include "base/run_event.h"
 #include "protocol/messages.h"
 #include "storage/records.h"
 #include "workflow/plan.h"
@@ -56,10 +56,11 @@ struct Outgoing {
   FromCoordinator message = {};
 };
 
-// The answer to a SubmitRun.
+// The answer to a SubmitRun. `existed`: its key was known, and this is the run it stands for.
 struct SubmitReply {
   std::uint64_t request = 0;
   RunId run{};
+  bool existed = false;
 };
 
 // What a turn asks for, in this order: save, then send and tell.

@@ -42,7 +42,15 @@ Role Needed(const ToCoordinator& message) {
     Role operator()(const Started&) const { return Role::Worker; }
     Role operator()(const Finished&) const { return Role::Worker; }
     Role operator()(const Goodbye&) const { return Role::Worker; }
+    Role operator()(const Output&) const { return Role::Worker; }
     Role operator()(const ClientCommand&) const { return Role::Operator; }
+    Role operator()(const ClientSubmit&) const { return Role::Operator; }
+    Role operator()(const ClientRetry&) const { return Role::Operator; }
+    Role operator()(const ClientDrain&) const { return Role::Operator; }
+    Role operator()(const ClientListWorkers&) const { return Role::Viewer; }
+    Role operator()(const ClientRead&) const { return Role::Viewer; }
+    Role operator()(const ClientWatch&) const { return Role::Viewer; }
+    Role operator()(const ClientReadOutput&) const { return Role::Viewer; }
   };
   return std::visit(Visitor{}, message);
 }

@@ -137,6 +137,76 @@ auto Fields(S& s) {
   return std::tie(s.request, s.error);
 }
 
+template <Is<ReadOutput> S>
+auto Fields(S& s) {
+  return std::tie(s.ticket, s.id, s.stream, s.offset);
+}
+template <Is<Output> S>
+auto Fields(S& s) {
+  return std::tie(s.ticket, s.found, s.bytes);
+}
+template <Is<ClientSubmit> S>
+auto Fields(S& s) {
+  return std::tie(s.request, s.text, s.file, s.workflow, s.inputs, s.run_dir, s.lenient, s.key);
+}
+template <Is<ClientSubmitted> S>
+auto Fields(S& s) {
+  return std::tie(s.request, s.run.value, s.existed, s.problems);
+}
+template <Is<ClientRetry> S>
+auto Fields(S& s) {
+  return std::tie(s.request, s.run.value, s.tasks);
+}
+template <Is<ClientDrain> S>
+auto Fields(S& s) {
+  return std::tie(s.request, s.worker, s.on);
+}
+template <Is<ClientListWorkers> S>
+auto Fields(S& s) {
+  return std::tie(s.request);
+}
+template <Is<WorkerInfo> S>
+auto Fields(S& s) {
+  return std::tie(s.name, s.state, s.slots, s.used, s.labels, s.providers, s.holding, s.lease);
+}
+template <Is<ClientWorkers> S>
+auto Fields(S& s) {
+  return std::tie(s.request, s.workers);
+}
+template <Is<ClientRead> S>
+auto Fields(S& s) {
+  return std::tie(s.request, s.kind, s.run.value, s.subject, s.index, s.part);
+}
+template <Is<StoredRecord> S>
+auto Fields(S& s) {
+  return std::tie(s.kind, s.bytes);
+}
+template <Is<ClientRecords> S>
+auto Fields(S& s) {
+  return std::tie(s.request, s.part, s.last, s.records);
+}
+template <Is<ClientWatch> S>
+auto Fields(S& s) {
+  return std::tie(s.request, s.run.value, s.stop);
+}
+template <Is<RunEvent> S>
+auto Fields(S& s) {
+  return std::tie(s.kind, s.at, s.run.value, s.task, s.attempt, s.agent, s.worker, s.stage,
+                  s.duration, s.failure, s.message, s.delay, s.retry, s.retries, s.status);
+}
+template <Is<ClientEvents> S>
+auto Fields(S& s) {
+  return std::tie(s.request, s.stream, s.first, s.events, s.tasks, s.settled);
+}
+template <Is<ClientReadOutput> S>
+auto Fields(S& s) {
+  return std::tie(s.request, s.id, s.stream, s.offset);
+}
+template <Is<ClientOutput> S>
+auto Fields(S& s) {
+  return std::tie(s.request, s.found, s.bytes);
+}
+
 template <class T>
 concept HasFields = requires(T& t) {
   Fields(t);
@@ -151,6 +221,10 @@ constexpr int Last(Truncation) { return 2; }
 constexpr int Last(CollectionFormat) { return 3; }
 constexpr int Last(FailureClass) { return kFailureClassCount - 1; }
 constexpr int Last(CommandKind) { return 3; }
+constexpr int Last(WorkerState) { return 3; }
+constexpr int Last(ReadKind) { return 2; }
+constexpr int Last(OutputStream) { return 2; }
+constexpr int Last(RunEvent::Kind) { return kRunEventKindCount - 1; }
 
 // --- writing ---
 

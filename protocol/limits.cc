@@ -28,6 +28,26 @@ std::string WrongWithHello(const Hello& hello) {
   return "";
 }
 
+std::string WrongWithSubmit(const ClientSubmit& submit) {
+  if (submit.text.size() > kSubmitTextBytesMax) {
+    return fmt::format("the workflow has {} bytes; over the network the limit is {}",
+                       submit.text.size(), kSubmitTextBytesMax);
+  }
+  for (const std::string* name : {&submit.file, &submit.workflow, &submit.run_dir, &submit.key}) {
+    if (name->size() > kSubmitNameBytesMax) {
+      return fmt::format("a name or path has more than {} bytes", kSubmitNameBytesMax);
+    }
+  }
+  if (!submit.run_dir.starts_with('/')) return "the run directory must be an absolute path";
+  std::size_t bytes = 0;
+  for (const std::string& input : submit.inputs) bytes += input.size();
+  if (submit.inputs.size() > kInputsMax || bytes > kInputsBytesMax) {
+    return fmt::format("the inputs are more than {} or have more than {} bytes", kInputsMax,
+                       kInputsBytesMax);
+  }
+  return "";
+}
+
 // Keeps the end of the text, from the beginning of a character on.
 void KeepEnd(std::string& text, std::size_t bytes_max) {
   if (text.size() <= bytes_max) return;
@@ -37,6 +57,18 @@ void KeepEnd(std::string& text, std::size_t bytes_max) {
 }
 
 }  // namespace
+
+std::optional<std::uint64_t> RequestOf(const ToCoordinator& message) {
+  return std::visit(
+      [](const auto& m) -> std::optional<std::uint64_t> {
+        if constexpr (requires { m.request; }) {
+          return m.request;
+        } else {
+          return std::nullopt;
+        }
+      },
+      message);
+}
 
 void FitIntoFrame(AttemptOutcome& outcome) {
   KeepEnd(outcome.output, kOutputBytesMax);
@@ -51,6 +83,11 @@ void FitIntoFrame(AttemptOutcome& outcome) {
 
 std::string WrongWith(const ToCoordinator& message) {
   if (const auto* hello = std::get_if<Hello>(&message)) return WrongWithHello(*hello);
+  if (const auto* submit = std::get_if<ClientSubmit>(&message)) return WrongWithSubmit(*submit);
+  if (const auto* retry = std::get_if<ClientRetry>(&message);
+      retry != nullptr && retry->tasks.size() > kTasksNamedMax) {
+    return fmt::format("{} tasks are named; the limit is {}", retry->tasks.size(), kTasksNamedMax);
+  }
   return "";
 }
 

@@ -17,6 +17,12 @@ inline constexpr std::size_t kLabelsMax = 256;
 inline constexpr std::size_t kLabelBytesMax = 512;  // A name of the language: 128 code points.
 inline constexpr std::size_t kProvidersMax = 64;
 
+inline constexpr std::size_t kSubmitTextBytesMax = 60u << 20;
+inline constexpr std::size_t kSubmitNameBytesMax = 4'096;  // Of a file, directory, workflow, key.
+inline constexpr std::size_t kInputsMax = 10'000;
+inline constexpr std::size_t kInputsBytesMax = 2u << 20;  // Of all together.
+inline constexpr std::size_t kTasksNamedMax = 10'000;     // In a retry.
+
 // What is wrong with it, for people; "" if nothing is.
 std::string WrongWith(const ToCoordinator& message);
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "base/attempt.h"
 #include "base/ids.h"
 #include "base/time.h"
+#include "protocol/client_messages.h"
 
 namespace troupe {
 
@@ -125,24 +127,32 @@ struct Refused {
   bool operator==(const Refused&) const = default;
 };
 
-// --- clients ---
+// --- live output, on request of a client; outside the sessions and their counts ---
 
-enum class CommandKind : std::uint8_t { Cancel, Pause, Resume, Delete };
-struct ClientCommand {
-  std::uint64_t request = 0;  // Chosen by the client, comes back in the reply.
-  CommandKind kind = CommandKind::Cancel;
-  RunId run{};
-  bool operator==(const ClientCommand&) const = default;
+struct ReadOutput {
+  std::uint64_t ticket = 0;
+  AttemptId id{};
+  OutputStream stream = OutputStream::Stdout;
+  std::uint64_t offset = 0;
+  bool operator==(const ReadOutput&) const = default;
 };
 
-struct ClientReply {
-  std::uint64_t request = 0;
-  std::string error = "";  // Empty: done, durably.
-  bool operator==(const ClientReply&) const = default;
+struct Output {
+  std::uint64_t ticket = 0;
+  bool found = false;
+  std::string bytes = "";
+  bool operator==(const Output&) const = default;
 };
 
-using ToCoordinator = std::variant<Hello, Heartbeat, Started, Finished, Goodbye, ClientCommand>;
+// New messages are added at the end: a message is known by its place.
+using ToCoordinator = std::variant<Hello, Heartbeat, Started, Finished, Goodbye, ClientCommand,
+                                   Output, ClientSubmit, ClientRetry, ClientDrain,
+                                   ClientListWorkers, ClientRead, ClientWatch, ClientReadOutput>;
 using FromCoordinator = std::variant<Welcome, Dispatch, Stop, Committed, UnknownWorker, Refused,
-                                     ClientReply, Alive, Drain>;
+                                     ClientReply, Alive, Drain, ReadOutput, ClientSubmitted,
+                                     ClientWorkers, ClientRecords, ClientEvents, ClientOutput>;
+
+// The number of a client's question; nothing for what workers say.
+std::optional<std::uint64_t> RequestOf(const ToCoordinator& message);
 
 }  // namespace troupe

@@ -35,6 +35,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr Duration kWaitMax = std::chrono::seconds(1);
+constexpr std::size_t kOutputBytes = 256u << 10;  // In one message.
 constexpr std::size_t kUnsaidMax = 1'000;
 constexpr Duration kLastWords = std::chrono::milliseconds(300);
 constexpr Duration kLookAgain = std::chrono::milliseconds(20);
@@ -86,6 +87,7 @@ class WorkerDaemon {
   void Watch(const AttemptId& id, pid_t pid, bool child);
   void LookAt(const AttemptId& id);
   void Send(const ToCoordinator& message);
+  void SendOutput(const ReadOutput& read);
   void Flush();
   void Fail(const AttemptSpec& spec, FailureClass failure, const std::string& message);
   bool TakeSignals(WorkerEffects& effects);
@@ -257,6 +259,22 @@ void WorkerDaemon::Send(const ToCoordinator& message) {
   if (unsaid_.size() < kUnsaidMax) unsaid_.push_back(Encode(message));
 }
 
+// What an attempt has printed so far, from the spool. Nobody waits for it but a person: it goes out
+// now or never.
+void WorkerDaemon::SendOutput(const ReadOutput& read) {
+  constexpr const char* kNames[] = {"stdout", "stderr", "events"};
+  const fs::path directory = SpoolDirectory(options_.spool, read.id);
+  std::ifstream file(directory / kNames[static_cast<int>(read.stream)], std::ios::binary);
+  Output output{.ticket = read.ticket};
+  output.found = file.is_open() || watched_.contains(read.id);
+  if (file.seekg(static_cast<std::streamoff>(read.offset))) {
+    output.bytes.resize(kOutputBytes);
+    file.read(output.bytes.data(), static_cast<std::streamsize>(output.bytes.size()));
+    output.bytes.resize(static_cast<std::size_t>(file.gcount()));
+  }
+  (void)endpoint_.Send(Encode(ToCoordinator(std::move(output))));
+}
+
 void WorkerDaemon::Flush() {
   while (!unsaid_.empty() && endpoint_.Send(unsaid_.front()) == SendResult::Sent) {
     unsaid_.pop_front();
@@ -316,7 +334,12 @@ Status WorkerDaemon::Run() {
     }
     while (std::optional<std::string> bytes = endpoint_.Receive()) {
       const Result<FromCoordinator> message = DecodeFromCoordinator(*bytes);
-      if (message) core_.OnMessage(*message, clock_.Now(), effects);
+      if (!message) continue;
+      if (const auto* read = std::get_if<ReadOutput>(&*message)) {
+        SendOutput(*read);
+      } else {
+        core_.OnMessage(*message, clock_.Now(), effects);
+      }
     }
     if (effects.refused && effects.refused_for_good) {
       return Error{ErrorCode::Invalid, *effects.refused};

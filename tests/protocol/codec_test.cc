@@ -66,6 +66,26 @@ AttemptOutcome SampleOutcome() {
   return outcome;
 }
 
+RunEvent SampleEvent() {
+  RunEvent event;
+  event.kind = RunEvent::Kind::AgentShut;
+  event.at = Instant{} + std::chrono::hours(7);
+  event.run = RunId{8};
+  event.task = "task";
+  event.attempt = 9;
+  event.agent = "agent";
+  event.worker = "w1";
+  event.stage = "stage";
+  event.duration = std::chrono::seconds(1);
+  event.failure = FailureClass::HookFailed;
+  event.message = "message";
+  event.delay = std::chrono::seconds(2);
+  event.retry = 1;
+  event.retries = 3;
+  event.status = "succeeded";
+  return event;
+}
+
 std::vector<ToCoordinator> AllToCoordinator() {
   return {Hello{.protocol_min = 0,
                 .protocol_max = 7,
@@ -81,7 +101,15 @@ std::vector<ToCoordinator> AllToCoordinator() {
           Started{{{SampleId(), Instant{} + std::chrono::hours(5)}}},
           Finished{{SampleOutcome(), AttemptOutcome{}}},
           Goodbye{{SampleId()}},
-          ClientCommand{3, CommandKind::Delete, RunId{4}}};
+          ClientCommand{3, CommandKind::Delete, RunId{4}},
+          Output{5, true, "bytes"},
+          ClientSubmit{6, "text", "file", "flow", {"a=1"}, "/r", true, "key"},
+          ClientRetry{7, RunId{8}, {"t"}},
+          ClientDrain{9, "w1", false},
+          ClientListWorkers{10},
+          ClientRead{11, ReadKind::Attempts, RunId{12}, Subject::Hook, 13, 14},
+          ClientWatch{15, RunId{16}, true},
+          ClientReadOutput{17, SampleId(), OutputStream::Events, 18}};
 }
 
 std::vector<FromCoordinator> AllFromCoordinator() {
@@ -93,7 +121,21 @@ std::vector<FromCoordinator> AllFromCoordinator() {
           Refused{"no", true},
           ClientReply{8, "why"},
           Alive{},
-          Drain{false}};
+          Drain{false},
+          ReadOutput{9, SampleId(), OutputStream::Stderr, 10},
+          ClientSubmitted{11, RunId{12}, true, "problems"},
+          ClientWorkers{13,
+                        {{"w1",
+                          WorkerState::Left,
+                          4,
+                          2,
+                          {"gpu"},
+                          {"mock"},
+                          {SampleId()},
+                          std::chrono::seconds(3)}}},
+          ClientRecords{14, 15, false, {{3, std::string("\0\xff", 2)}}},
+          ClientEvents{16, 17, 18, {SampleEvent()}, 19, 20},
+          ClientOutput{21, true, "bytes"}};
 }
 
 TEST(Codec, KeepsEveryFieldOfEveryMessage) {

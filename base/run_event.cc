@@ -1,4 +1,4 @@
-#include "coordinator/run_event.h"
+#include "base/run_event.h"
 
 #include <array>
 #include <cstddef>
@@ -6,7 +6,7 @@
 namespace troupe {
 
 std::string_view Name(RunEvent::Kind kind) {
-  constexpr std::array<std::string_view, 19> kNames = {
+  constexpr std::array<std::string_view, kRunEventKindCount> kNames = {
       "run_started",  "run_resumed",   "hook_started",   "hook_finished",      "stage_completed",
       "task_started", "task_retrying", "task_fallback",  "task_completed",     "task_failed",
       "task_skipped", "task_blocked",  "task_cancelled", "task_dead_lettered", "worker_joined",

@@ -50,7 +50,9 @@ struct RunEvent {
   std::uint32_t retry = 0;             // TaskRetrying: this is retry n …
   std::uint32_t retries = 0;           // … of so many.
   std::string status = "";             // RunFinished, HookFinished: "succeeded".
+  bool operator==(const RunEvent&) const = default;
 };
+inline constexpr int kRunEventKindCount = 19;
 
 std::string_view Name(RunEvent::Kind kind);  // "task_started"
 
