@@ -157,6 +157,7 @@ Status CoordinatorServer::Listen() {
       });
   daemon_->OnNote([](const std::string& note) { spdlog::warn("{}", note); });
   daemon_->Admit(keys_);
+  daemon_->Serve(fs::path(config_.state_dir) / "db", RandomSeed());
   return {};
 }
 
@@ -164,6 +165,7 @@ Status CoordinatorServer::ResumeRuns() {
   const Result<std::vector<RunRecord>> runs = store_->Runs();
   if (!runs) return runs.error();
   for (const RunRecord& run : *runs) {
+    if (!run.key.empty()) daemon_->KnowKey(run.key, run.id);
     if (IsFinal(run.state)) continue;
     const Result<Resumable> saved = LoadRun(*store_, run.id);
     if (saved) {

@@ -45,16 +45,47 @@ Status CoordinatorDaemon::Do(const Event& event) {
   return Finish();
 }
 
-Status CoordinatorDaemon::Turn(std::vector<WaitFd>& fds, Duration timeout) {
+void CoordinatorDaemon::Serve(const std::filesystem::path& db, std::uint64_t seed) {
+  service_ = std::make_unique<ClientService>(
+      db, coordinator_, seed,
+      ClientLoop{
+          .send = [this](const std::string& peer,
+                         const FromCoordinator& message) { Push(peer, Encode(message)); },
+          .step = [this](const Event& event) { coordinator_.Step(event, clock_.Now(), effects_); },
+          .rework = [this](const Reworked& run) { return Rework(run); }});
+}
+
+Status CoordinatorDaemon::Rework(const Reworked& run) {
+  if (Status committed = store_.Commit(run.save); !committed) return committed;
+  coordinator_.Restore(run.run, false, clock_.Now(), effects_);
+  coordinator_.Step(ResumeRun{run.run.checkpoint.run.id}, clock_.Now(), effects_);
+  return {};
+}
+
+// For messages, the caller's descriptors, our own, and the time that the core or a full peer wants.
+void CoordinatorDaemon::Wait(std::vector<WaitFd>& fds, Duration timeout) {
   const Duration until_wake = std::clamp(wake_at_ - clock_.Now(), Duration{}, kWaitMax);
+  const std::size_t theirs = fds.size();
+  if (service_ != nullptr) {
+    for (const int fd : service_->fds()) fds.push_back({fd});
+  }
   endpoint_.Wait(fds, std::min({timeout, until_wake, waiting_.empty() ? kWaitMax : kFullAgain,
                                 gone_.empty() ? kWaitMax : Duration{}}));
+  fds.resize(theirs);
+}
+
+Status CoordinatorDaemon::Turn(std::vector<WaitFd>& fds, Duration timeout) {
+  Wait(fds, timeout);
   for (std::size_t n = 0; n < kDrainMax; ++n) {
     std::optional<Incoming> incoming = endpoint_.Receive();
     if (!incoming) break;
     Hear(*std::move(incoming));
   }
+  if (service_ != nullptr) {
+    if (Status done = service_->TakeFinished(clock_.Now()); !done) return done;
+  }
   for (std::string& peer : gone_) {
+    if (service_ != nullptr) service_->OnGone(peer);
     coordinator_.Step(PeerGone{std::move(peer)}, clock_.Now(), effects_);
   }
   gone_.clear();
@@ -89,6 +120,13 @@ void CoordinatorDaemon::Hear(Incoming incoming) {
     Refuse(incoming.peer, *message, why);
     return;
   }
+  if (service_ != nullptr && service_->Hear(incoming.peer, *message, clock_.Now())) return;
+  if (RequestOf(*message) && !std::holds_alternative<ClientCommand>(*message) &&
+      !std::holds_alternative<ClientDrain>(*message)) {
+    Refuse(incoming.peer, *message,
+           "this coordinator belongs to a `troupe run`: it has only that run");
+    return;
+  }
   coordinator_.Step(PeerSpoke{std::move(incoming.peer), *std::move(message)}, clock_.Now(),
                     effects_);
 }
@@ -97,9 +135,7 @@ void CoordinatorDaemon::Hear(Incoming incoming) {
 void CoordinatorDaemon::Refuse(const std::string& peer, const ToCoordinator& message,
                                const std::string& why) {
   FromCoordinator answer = Refused{why};
-  if (const auto* command = std::get_if<ClientCommand>(&message)) {
-    answer = ClientReply{command->request, why};
-  }
+  if (const auto request = RequestOf(message)) answer = ClientReply{*request, why};
   (void)endpoint_.Send(peer, Encode(answer));
 }
 
@@ -133,6 +169,11 @@ Status CoordinatorDaemon::Finish() {
   if (!done) return done;
   for (const SubmitReply& reply : effects.replies) last_submitted_ = reply.run;
   for (const RunEvent& event : effects.tell) tell_(event);
+  if (service_ != nullptr) {
+    for (const SubmitReply& reply : effects.replies) service_->On(reply);
+    for (const RunEvent& event : effects.tell) service_->On(event);
+    service_->EndTurn(clock_.Now());
+  }
   wake_at_ = effects.wake_at;
   return {};
 }

@@ -7,14 +7,18 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
+#include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "coordinator/client_service.h"
 #include "coordinator/coordinator.h"
 #include "protocol/access.h"
 #include "protocol/zmq_endpoint.h"
@@ -33,6 +37,12 @@ class CoordinatorDaemon {
   // `note` hears what an operator should know of: who was refused, and why. Seldom, however often
   // it happens.
   void OnNote(std::function<void(const std::string&)> note) { note_ = std::move(note); }
+
+  // Clients may submit, read, watch and follow. `db`: the directory of the store. Without, they can
+  // only give orders to the runs that are there.
+  void Serve(const std::filesystem::path& db, std::uint64_t seed);
+  // A run of the store has this idempotency key.
+  void KnowKey(const std::string& key, RunId run) { coordinator_.KnowKey(key, run); }
 
   // The run goes on; if `dormant`, only what its attempts have to say is taken.
   void Restore(const Resumable& saved, bool dormant);
@@ -54,7 +64,9 @@ class CoordinatorDaemon {
     std::size_t bytes = 0;
   };
 
+  void Wait(std::vector<WaitFd>& fds, Duration timeout);
   Status Finish();
+  Status Rework(const Reworked& run);
   void Hear(Incoming incoming);
   void Refuse(const std::string& peer, const ToCoordinator& message, const std::string& why);
   void Send(const Outgoing& outgoing);
@@ -69,6 +81,7 @@ class CoordinatorDaemon {
   Clock clock_;
   Coordinator coordinator_;
   std::function<void(const RunEvent&)> tell_;
+  std::unique_ptr<ClientService> service_;
   Effects effects_;
   Instant wake_at_{};
   RunId last_submitted_{};

@@ -41,7 +41,7 @@ PRIVATE_HEADERS = {"worker/attendant/json_text.h"}
 
 # Cores: no clock, thread, socket, file, random device or hash order.
 CORES = ["coordinator", "worker"]
-EDGE = re.compile(r"_daemon\.(h|cc)$")
+EDGE = re.compile(r"(_daemon|^client_service|^background)\.(h|cc)$")
 IMPURE_HEADERS = r"<(thread|mutex|atomic|condition_variable|random|filesystem|fstream|iostream|ctime|unordered_map|unordered_set|sys/.*|unistd\.h|fcntl\.h|poll\.h|signal\.h|time\.h)>"
 IMPURE_WORDS = r"\b(system_clock|steady_clock|random_device|getenv|std::rand)\b"
 
