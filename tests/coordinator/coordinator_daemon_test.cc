@@ -1,7 +1,5 @@
 // The coordinator's shell over real sockets: who gets in, who may say what, and what hostile bytes
 // cost.
-#include "coordinator/coordinator_daemon.h"
-
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,14 +10,11 @@
 #include <fstream>
 #include <random>
 
-#include "protocol/codec.h"
-#include "storage/memory_checkpoint_store.h"
-#include "tests/storage/temporary_directory.h"
+#include "tests/coordinator/daemon_fixture.h"
 
 namespace troupe {
 namespace {
 
-using std::chrono::milliseconds;
 using testing::HasSubstr;
 
 std::size_t ResidentBytes() {
@@ -28,84 +23,6 @@ std::size_t ResidentBytes() {
   std::ifstream("/proc/self/statm") >> pages >> resident;
   return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
 }
-
-// A coordinator with an ipc and a tcp endpoint; tcp with CURVE.
-class CoordinatorDaemonTest : public testing::Test {
- protected:
-  CoordinatorDaemonTest() {
-    auto router = RouterEndpoint::Bind(
-        {.endpoints = {"ipc://" + (directory.path() / "s").string(), "tcp://127.0.0.1:*"},
-         .key = server});
-    CHECK(router.has_value());
-    endpoints = router->endpoints();
-    daemon = std::make_unique<CoordinatorDaemon>(*std::move(router), store, CoordinatorOptions{},
-                                                 RunId{1}, [](const RunEvent&) {});
-    daemon->OnNote([this](const std::string& note) { notes.push_back(note); });
-    Authorise("worker w1 " + w1.public_key + "\noperator ann " + ann.public_key + "\nviewer wall " +
-              wall.public_key);
-  }
-
-  void Authorise(const std::string& lines) {
-    Result<AccessList> list = AccessList::Parse(lines);
-    CHECK(list.has_value());
-    daemon->Admit(*std::move(list));
-  }
-  DealerEndpoint ConnectLocal(const std::string& peer) {
-    auto dealer = DealerEndpoint::Connect(endpoints[0], peer);
-    CHECK(dealer.has_value());
-    return *std::move(dealer);
-  }
-  DealerEndpoint Connect(const KeyPair& key, const std::string& peer) {
-    auto dealer = DealerEndpoint::Connect(
-        {.endpoint = endpoints[1], .identity = peer, .key = key, .server_key = server.public_key});
-    CHECK(dealer.has_value());
-    return *std::move(dealer);
-  }
-
-  void Turn(DealerEndpoint& dealer) {
-    std::vector<WaitFd> none;
-    CHECK(daemon->Turn(none, milliseconds(2)).has_value());
-    dealer.Wait(none, milliseconds(2));
-  }
-  // Says it until it is sent; then the first answer, or nothing.
-  std::optional<FromCoordinator> Ask(DealerEndpoint& dealer, const ToCoordinator& message) {
-    const std::string bytes = Encode(message);
-    bool sent = false;
-    for (int tries = 0; tries < 1'000; ++tries) {
-      sent = sent || dealer.Send(bytes) == SendResult::Sent;
-      Turn(dealer);
-      const std::optional<std::string> answer = dealer.Receive();
-      if (!answer) continue;
-      const auto decoded = DecodeFromCoordinator(*answer);
-      CHECK(decoded.has_value());
-      return *decoded;
-    }
-    return std::nullopt;
-  }
-  std::string RefusalOf(const std::optional<FromCoordinator>& answer) {
-    if (!answer) return "silence";
-    if (const auto* refused = std::get_if<Refused>(&*answer)) return refused->message;
-    if (const auto* reply = std::get_if<ClientReply>(&*answer)) return reply->error;
-    return "obeyed";
-  }
-  static Hello HelloOf(const std::string& worker) {
-    Hello hello;
-    hello.worker = worker;
-    hello.slots = 2;
-    return hello;
-  }
-  std::size_t WorkersKnown() const { return daemon->coordinator().pool().all().size(); }
-
-  TemporaryDirectory directory;
-  const KeyPair server = MakeKeyPair();
-  const KeyPair w1 = MakeKeyPair();
-  const KeyPair ann = MakeKeyPair();
-  const KeyPair wall = MakeKeyPair();
-  MemoryCheckpointStore store;
-  std::vector<std::string> endpoints;
-  std::vector<std::string> notes;
-  std::unique_ptr<CoordinatorDaemon> daemon;
-};
 
 TEST_F(CoordinatorDaemonTest, WelcomesTheWorkerOfAKey) {
   DealerEndpoint dealer = Connect(w1, PeerOfWorker("w1", 1));
