@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "cli/connect_flags.h"
+
 namespace troupe {
 
 inline constexpr int kExitOk = 0;
@@ -29,9 +31,11 @@ struct RunOptions {
   bool dry_run = false;
   bool json = false;
   bool lenient = false;
+  ConnectFlags connect = {};  // With an endpoint: not on this machine, but by that coordinator.
   // Only of a retry.
   std::string run = "";                 // The run's number; "": the newest.
   std::vector<std::string> tasks = {};  // Dead letters; empty: all.
+  bool wait = false;                    // Of a coordinator's run: show how it goes.
 };
 int RunWorkflow(const RunOptions& options);
 // A new round of a run that has failed: `file` and what is about it play no part.
@@ -40,7 +44,9 @@ int RetryRun(const RunOptions& options);
 // What the state directory knows; each works also while a run is going on.
 struct StateOptions {
   std::string state_dir = ".troupe";
-  std::string run = "";  // A run's number; "": the newest run.
+  bool state_dir_given = false;
+  ConnectFlags connect = {};  // Or a coordinator's, see cli/source.h.
+  std::string run = "";       // A run's number; "": the newest run.
   std::string task = "";
   bool json = false;
   bool hooks = false;   // logs: the hooks' output

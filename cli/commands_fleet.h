@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "cli/commands.h"
+#include "cli/connect_flags.h"
+
 namespace troupe {
 
 struct KeygenOptions {
@@ -21,7 +24,7 @@ struct CoordinatorCommand {
   bool check = false;
   std::string state_dir = "";
   std::vector<std::string> listen = {};
-  std::string key = "";
+  std::string key_file = "";
   std::string authorized_keys = "";
   bool insecure = false;
   double lease_secs = 0;  // 0: not given; so are the next.
@@ -30,14 +33,6 @@ struct CoordinatorCommand {
   double reconnect_window_secs = 0;
 };
 int RunCoordinator(const CoordinatorCommand& command);
-
-// How to reach a coordinator.
-struct ConnectFlags {
-  std::string endpoint = "";
-  std::string key = "";
-  std::string server_key = "";
-  bool insecure = false;
-};
 
 struct WorkerCommand {
   std::string config = "";
@@ -53,5 +48,31 @@ struct WorkerCommand {
   int lifeline = -1;
 };
 int RunWorker(const WorkerCommand& command);
+
+struct SubmitOptions {
+  ConnectFlags connect = {};
+  std::string file = "";
+  std::string workflow = "";
+  std::vector<std::string> inputs = {};  // NAME=VALUE
+  std::string key = "";                  // Idempotency: the same key, the same run.
+  bool lenient = false;
+  bool wait = false;  // Show how it goes, until it has ended.
+  bool json = false;
+};
+int SubmitWorkflow(const SubmitOptions& options);
+
+// Shows how a run goes, until it has ended.
+int WatchRun(const StateOptions& options);
+
+// Orders to a coordinator: that of a fleet, or of the `troupe run` in a state directory.
+int OrderCancel(const StateOptions& options);
+int OrderPause(const StateOptions& options);
+int OrderResume(const StateOptions& options);
+// `wait`: as of submit.
+int RetryRemoteRun(const StateOptions& options, const std::vector<std::string>& tasks, bool wait);
+
+int ListWorkers(const StateOptions& options);
+// `undo`: it takes attempts again.
+int DrainWorker(const StateOptions& options, const std::string& worker, bool undo);
 
 }  // namespace troupe

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "cli/read_file.h"
@@ -47,6 +48,13 @@ Result<Config> Judge(Config config, const std::string& file) {
                fmt::format("{}: error: {}\n", file.empty() ? "troupe" : file, wrong)};
 }
 
+// A client's command says it as one of its own errors.
+Error AsClientsError(Error error) {
+  while (error.message.ends_with('\n')) error.message.pop_back();
+  if (error.message.starts_with("troupe: ")) error.message.erase(0, 8);
+  return error;
+}
+
 }  // namespace
 
 std::string ConfigFileOf(const std::string& named, const char* usual) {
@@ -57,8 +65,8 @@ std::string ConfigFileOf(const std::string& named, const char* usual) {
 
 void PutConnect(const ConnectFlags& flags, ConnectConfig& config) {
   if (!flags.endpoint.empty()) config.endpoint = flags.endpoint;
-  Put(flags.key, config.key);
-  Put(flags.server_key, config.server_key);
+  Put(flags.key_file, config.key);
+  Put(flags.server_key_file, config.server_key);
   config.insecure = config.insecure || flags.insecure;
 }
 
@@ -68,7 +76,7 @@ Result<CoordinatorConfig> LoadCoordinatorConfig(const std::string& file,
   if (!config) return config;
   Put(flags.state_dir, config->state_dir);
   if (!flags.listen.empty()) config->listen = flags.listen;
-  Put(flags.key, config->key);
+  Put(flags.key_file, config->key);
   Put(flags.authorized_keys, config->authorized_keys);
   config->insecure = config->insecure || flags.insecure;
   Put(flags.lease_secs, config->lease);
@@ -88,6 +96,34 @@ Result<WorkerConfig> LoadWorkerConfig(const std::string& file, const WorkerComma
   Put(flags.work_dir, config->work_dir);
   Put(flags.spool_dir, config->spool_dir);
   return Judge(*std::move(config), file);
+}
+
+std::string ClientConfigFile() {
+  const char* base = std::getenv("XDG_CONFIG_HOME");
+  const char* home = std::getenv("HOME");
+  fs::path directory;
+  if (base != nullptr && *base != '\0') {
+    directory = base;
+  } else if (home != nullptr && *home != '\0') {
+    directory = fs::path(home) / ".config";
+  } else {
+    return "";
+  }
+  std::error_code error;
+  const fs::path file = directory / "troupe" / "client.yaml";
+  return fs::exists(file, error) ? file.string() : "";
+}
+
+Result<ConnectConfig> LoadClientConfig(const ConnectFlags& flags) {
+  const std::string file = ClientConfigFile();
+  Result<ConnectConfig> config = Load(file, ReadClientConfig);
+  if (!config) return AsClientsError(config.error());
+  const char* endpoint = std::getenv("TROUPE_COORDINATOR");
+  if (endpoint != nullptr && *endpoint != '\0') config->endpoint = endpoint;
+  PutConnect(flags, *config);
+  Result<ConnectConfig> judged = Judge(*std::move(config), file);
+  if (!judged) return AsClientsError(judged.error());
+  return judged;
 }
 
 }  // namespace troupe

@@ -23,4 +23,9 @@ Result<CoordinatorConfig> LoadCoordinatorConfig(const std::string& file,
                                                 const CoordinatorCommand& flags);
 Result<WorkerConfig> LoadWorkerConfig(const std::string& file, const WorkerCommand& flags);
 
+// A client's: ~/.config/troupe/client.yaml if it is there, TROUPE_COORDINATOR, flags; the later
+// ones go over the earlier ones.
+std::string ClientConfigFile();  // "": there is none.
+Result<ConnectConfig> LoadClientConfig(const ConnectFlags& flags);
+
 }  // namespace troupe

@@ -64,20 +64,20 @@ Result<std::vector<RunId>> RunsMeant(const CheckpointStore& store, const StateOp
 }  // namespace
 
 int ListDeadLetters(const StateOptions& options) {
-  const auto store =
-      RocksDbCheckpointStore::OpenForReading(std::filesystem::path(options.state_dir) / "db");
-  if (!store) return Refuse(store.error().message);
-  const Result<std::vector<RunId>> runs = RunsMeant(**store, options);
-  if (!runs) return Refuse(runs.error().message);
+  const Result<std::unique_ptr<RunSource>> source = OpenSource(options);
+  if (!source) return Refuse(source.error());
+  const CheckpointStore& store = (*source)->store();
+  const Result<std::vector<RunId>> runs = RunsMeant(store, options);
+  if (!runs) return Refuse(runs.error());
   Json list = Json::array();
   std::vector<std::vector<std::string>> rows = {
       {"RUN", "WORKFLOW", "TASK", "ATTEMPTS", "GIVEN UP", "CAUSE"}};
   for (RunId id : *runs) {
-    const Result<Checkpoint> checkpoint = (*store)->Load(id);
-    if (!checkpoint) return Refuse(checkpoint.error().message);
+    const Result<Checkpoint> checkpoint = store.Load(id);
+    if (!checkpoint) return Refuse(checkpoint.error());
     if (!HasDeadLetters(*checkpoint)) continue;
-    const Result<Resumable> run = LoadRun(**store, id);
-    if (!run) return Refuse(run.error().message);
+    const Result<Resumable> run = LoadRunToView(store, id);
+    if (!run) return Refuse(run.error());
     for (const TaskView& view : TasksOf(*run->plan, run->checkpoint)) {
       const TaskRecord& task = *view.record;
       if (!task.dead_letter) continue;
@@ -93,7 +93,7 @@ int ListDeadLetters(const StateOptions& options) {
                       {"class", name},
                       {"message", task.message},
                       {"ended", FormatInstant(task.ended)},
-                      {"attempts", AttemptsOf(**store, task)}});
+                      {"attempts", AttemptsOf(store, task)}});
     }
   }
   if (options.json) {
@@ -109,24 +109,27 @@ int ListDeadLetters(const StateOptions& options) {
 }
 
 int DiscardDeadLettersOf(const StateOptions& options, const std::vector<std::string>& tasks) {
+  const Result<std::optional<ConnectConfig>> remote = RemoteOf(options);
+  if (!remote) return Refuse(remote.error());
+  if (*remote) return Refuse("discarding dead letters of a coordinator is not supported yet");
   const std::filesystem::path directory = options.state_dir;
   RunId id;
   {
     const Result<StoredRun> run = OpenRun(options);
-    if (!run) return Refuse(run.error().message);
+    if (!run) return Refuse(run.error());
     id = run->checkpoint.run.id;
   }
   const Result<StateLock> lock = StateLock::Take(directory);
-  if (!lock) return Refuse(lock.error().message);
+  if (!lock) return Refuse(lock.error());
   const auto store = RocksDbCheckpointStore::Open(directory / "db");
-  if (!store) return Refuse(store.error().message);
+  if (!store) return Refuse(store.error());
   const Result<Resumable> run = LoadRun(**store, id);
-  if (!run) return Refuse(run.error().message);
+  if (!run) return Refuse(run.error());
   const Result<Batch> batch = DiscardDeadLetters(*run, tasks);
-  if (!batch) return Refuse(batch.error().message);
+  if (!batch) return Refuse(batch.error());
   if (batch->empty()) return Refuse(fmt::format("run {} has no dead letters", id.value));
   if (Status committed = (*store)->Commit(*batch); !committed) {
-    return Refuse(committed.error().message);
+    return Refuse(committed.error());
   }
   Print(fmt::format("{} dead letter{} of run {} discarded\n", batch->tasks.size(),
                     batch->tasks.size() == 1 ? "" : "s", id.value));

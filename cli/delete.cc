@@ -1,55 +1,29 @@
 // `troupe delete`: forgets a run that has ended, or that was paused or interrupted and of which
 // nothing runs. If a coordinator is at work in the state directory, it is asked to do it.
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <chrono>
 #include <filesystem>
-#include <fstream>
 
-#include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/print.h"
 #include "cli/state.h"
 #include "cli/text.h"
-#include "protocol/access.h"
-#include "protocol/codec.h"
-#include "protocol/zmq_endpoint.h"
+#include "storage/rocksdb_checkpoint_store.h"
 #include "storage/state_lock.h"
 
 namespace troupe {
 namespace {
 
-constexpr Duration kAnswerWithin = std::chrono::seconds(10);
-
-// Asks the coordinator that is at work in this directory.
-int AskToDelete(const std::filesystem::path& directory, RunId run) {
-  std::string endpoint;
-  std::getline(std::ifstream(directory / "endpoint"), endpoint);
-  Result<DealerEndpoint> dealer =
-      DealerEndpoint::Connect(endpoint, PeerOfClient(static_cast<std::uint64_t>(getpid())));
-  if (!dealer) return Refuse(dealer.error().message);
-  const Clock clock;
-  const Instant until = clock.Now() + kAnswerWithin;
-  const std::string question =
-      Encode(ToCoordinator(ClientCommand{.request = 1, .kind = CommandKind::Delete, .run = run}));
-  bool asked = false;
-  while (clock.Now() < until) {
-    asked = asked || dealer->Send(question) == SendResult::Sent;
-    std::vector<WaitFd> none;
-    dealer->Wait(none, std::chrono::milliseconds(asked ? 100 : 10));
-    while (const std::optional<std::string> bytes = dealer->Receive()) {
-      const Result<FromCoordinator> answer = DecodeFromCoordinator(*bytes);
-      if (!answer) continue;
-      const auto* reply = std::get_if<ClientReply>(&*answer);
-      if (reply == nullptr) continue;
-      if (!reply->error.empty()) return Refuse(reply->error);
-      Print(fmt::format("run {} is deleted\n", run.value));
-      return kExitOk;
-    }
+// Asks the coordinator that the options mean, or that is at work in their directory.
+int AskToDelete(const StateOptions& options, RunId run) {
+  Result<Client> client = ConnectFor(options);
+  if (!client) return Refuse(client.error());
+  if (Status deleted = client->Do(ClientCommand{.kind = CommandKind::Delete, .run = run});
+      !deleted) {
+    return Refuse(deleted.error());
   }
-  Say(fmt::format("troupe: the coordinator in {} does not answer\n", directory.string()));
-  return kExitNoCoordinator;
+  Print(fmt::format("run {} is deleted\n", run.value));
+  return kExitOk;
 }
 
 // Does a worker's spool hold attempts of the run? They may be running.
@@ -70,9 +44,12 @@ int DeleteRun(const StateOptions& options) {
   RunRecord record;
   {
     const Result<StoredRun> run = OpenRun(options);
-    if (!run) return Refuse(run.error().message);
+    if (!run) return Refuse(run.error());
     record = run->checkpoint.run;
   }
+  const Result<std::optional<ConnectConfig>> remote = RemoteOf(options);
+  if (!remote) return Refuse(remote.error());
+  if (*remote) return AskToDelete(options, record.id);
   const std::filesystem::path directory = options.state_dir;
   const Result<StateLock> lock = StateLock::Take(directory);
   const bool at_work = !lock && lock.error().code == ErrorCode::Locked;
@@ -83,14 +60,14 @@ int DeleteRun(const StateOptions& options) {
         "and remove it: troupe run {} --clean",
         record.id.value, at_work ? "" : ": attempts of it are still there", file, file));
   }
-  if (at_work) return AskToDelete(directory, record.id);
-  if (!lock) return Refuse(lock.error().message);
+  if (at_work) return AskToDelete(options, record.id);
+  if (!lock) return Refuse(lock.error());
   const auto store = RocksDbCheckpointStore::Open(directory / "db");
-  if (!store) return Refuse(store.error().message);
+  if (!store) return Refuse(store.error());
   Batch batch;
   batch.deleted_runs = {record.id};
   if (Status committed = (*store)->Commit(batch); !committed) {
-    return Refuse(committed.error().message);
+    return Refuse(committed.error());
   }
   Print(fmt::format("run {} is deleted\n", record.id.value));
   return kExitOk;

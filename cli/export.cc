@@ -124,7 +124,7 @@ std::string ExportText(const StoredRun& run) {
 
 int ExportRun(const StateOptions& options) {
   const Result<StoredRun> run = OpenRun(options);
-  if (!run) return Refuse(run.error().message);
+  if (!run) return Refuse(run.error());
   Print(fmt::format("{}\n", ExportText(*run)));
   return kExitOk;
 }

@@ -3,9 +3,6 @@
 #include <poll.h>
 
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 
 #include "cli/checkpoint_view.h"
@@ -18,25 +15,7 @@
 namespace troupe {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr int kPollMilliseconds = 250;
-
-// The spool directory of an attempt that a local worker holds; empty if there is none.
-fs::path SpoolOf(const fs::path& state_dir, const AttemptId& id) {
-  std::error_code error;
-  for (const auto& worker : fs::directory_iterator(state_dir / "workers", error)) {
-    fs::path spool = worker.path() / "spool" / ToString(id);
-    if (fs::exists(spool, error)) return spool;
-  }
-  return {};
-}
-
-std::string ReadFrom(const fs::path& path, std::size_t offset) {
-  std::ifstream file(path, std::ios::binary);
-  file.seekg(static_cast<std::streamoff>(offset));
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 class LogReader {
  public:
@@ -45,7 +24,7 @@ class LogReader {
 
   void Print(const StoredRun& run) {
     if (options_.hooks) {
-      for (const HookRecord& hook : run.checkpoint.hooks) ReadHook(hook);
+      for (const HookRecord& hook : run.checkpoint.hooks) ReadHook(run, hook);
     } else if (task_ != kNone) {
       ReadTask(run, task_);
     } else {
@@ -68,7 +47,7 @@ class LogReader {
       read_[id] = ended;
     }
     if (!running) return;
-    ReadRunning({task.run, Subject::Task, task.task.value, task.attempts},
+    ReadRunning(run, {task.run, Subject::Task, task.task.value, task.attempts},
                 Escaped(run.live->FullId(index)));
   }
 
@@ -88,12 +67,12 @@ class LogReader {
     }
   }
 
-  void ReadHook(const HookRecord& hook) {
+  void ReadHook(const StoredRun& run, const HookRecord& hook) {
     const AttemptId id{hook.run, Subject::Hook, hook.execution, hook.attempts};
     std::string name = HookName(hook);
     if (!hook.stage.empty()) name += " of " + Escaped(hook.stage);
     if (hook.state == HookState::Running) {
-      ReadRunning(id, name);
+      ReadRunning(run, id, name);
     } else if (hook.state != HookState::Ready) {
       std::string end(Name(hook.state));
       if (!hook.worker.empty()) end += " on " + Escaped(hook.worker);
@@ -102,12 +81,12 @@ class LogReader {
     }
   }
 
-  void ReadRunning(const AttemptId& id, const std::string& name) {
-    const fs::path spool = SpoolOf(options_.state_dir, id);
-    if (spool.empty()) return;
-    text_.Running(id, name, ReadFrom(spool / "stdout", text_.Known(id, LogText::Stream::Output)),
-                  ReadFrom(spool / "stderr", text_.Known(id, LogText::Stream::Error)),
-                  ReadFrom(spool / "events", text_.Known(id, LogText::Stream::Events)));
+  void ReadRunning(const StoredRun& run, const AttemptId& id, const std::string& name) {
+    const auto more = [&](LogText::Stream stream) {
+      return run.source->ReadOutput(id, stream, text_.Known(id, stream));
+    };
+    text_.Running(id, name, more(LogText::Stream::Output), more(LogText::Stream::Error),
+                  more(LogText::Stream::Events));
   }
 
   const StateOptions& options_;
@@ -121,11 +100,11 @@ class LogReader {
 int ShowLogs(const StateOptions& given) {
   const StateOptions options = WithTask(given);
   Result<StoredRun> run = OpenRun(options);
-  if (!run) return Refuse(run.error().message);
+  if (!run) return Refuse(run.error());
   std::uint32_t task = kNone;
   if (!options.task.empty()) {
     const Result<std::uint32_t> found = run->FindTask(options.task);
-    if (!found) return Refuse(found.error().message);
+    if (!found) return Refuse(found.error());
     task = *found;
   }
   LogReader reader(options, task);
@@ -138,8 +117,8 @@ int ShowLogs(const StateOptions& given) {
       return kExitOk;
     }
     poll(nullptr, 0, kPollMilliseconds);
-    if (Status refreshed = run->Refresh(options.state_dir); !refreshed) {
-      return Refuse(refreshed.error().message);
+    if (Status refreshed = run->Refresh(); !refreshed) {
+      return Refuse(refreshed.error());
     }
   }
 }

@@ -12,6 +12,7 @@
 #include "cli/commands_fleet.h"
 #include "cli/commands_workflow.h"
 #include "cli/print.h"
+#include "cli/state.h"
 #include "cli/text.h"
 #include "workflow/compile.h"
 
@@ -21,11 +22,34 @@ namespace {
 constexpr const char* kAbout =
     "troupe runs workflows of agents, scripts and commands, and never loses or repeats an attempt.";
 
+void AddConnect(CLI::App* command, ConnectFlags& flags) {
+  constexpr const char* kGroup = "Coordinator";
+  command
+      ->add_option("--connect", flags.endpoint, "the coordinator: tcp://HOST:PORT or ipc:///PATH")
+      ->group(kGroup);
+  command->add_option("--key-file", flags.key_file, "our secret key")->group(kGroup);
+  command->add_option("--server-key", flags.server_key_file, "file of the coordinator's public key")
+      ->group(kGroup);
+  command->add_flag("--insecure", flags.insecure, "without keys, in plain text, to other machines")
+      ->group(kGroup);
+}
+
+// Which runs are meant: those of a state directory or of a coordinator.
+void AddWhere(CLI::App* command, StateOptions& options) {
+  command->add_option_function<std::string>(
+      "--state-dir",
+      [&options](const std::string& directory) {
+        options.state_dir = directory;
+        options.state_dir_given = true;
+      },
+      "where the state is kept (default: .troupe)");
+  AddConnect(command, options.connect);
+}
+
 void AddState(CLI::App* command, StateOptions& options, bool task) {
   command->add_option("run", options.run, "number of the run (default: the newest)");
   if (task) command->add_option("task", options.task, "id of a task");
-  command->add_option("--state-dir", options.state_dir, "where the state is kept")
-      ->capture_default_str();
+  AddWhere(command, options);
 }
 
 // How a run is carried out here, for `run` and `retry`.
@@ -44,11 +68,26 @@ void AddLocalFlags(CLI::App* run, RunOptions& options) {
   run->add_flag("--json", options.json, "one JSON object per event, on stdout");
 }
 
-void AddRetry(CLI::App* retry, RunOptions& options, std::function<int()>& action) {
+// Of a coordinator's run if one is named or usual, see cli/source.h.
+void AddRetry(CLI::App* retry, RunOptions& options, StateOptions& state,
+              std::function<int()>& action) {
   retry->add_option("run", options.run, "number of the run (default: the newest)");
   retry->add_option("task", options.tasks, "dead letters to run again (default: all of the run)");
   AddLocalFlags(retry, options);
-  retry->callback([&] { action = [&] { return RetryRun(options); }; });
+  AddConnect(retry, state.connect);
+  retry->add_flag("--wait", options.wait, "of a coordinator's run: show how it goes")
+      ->group("Coordinator");
+  retry->callback([&options, &state, &action, retry] {
+    state.state_dir = options.state_dir;
+    state.state_dir_given = retry->count("--state-dir") > 0;
+    state.run = options.run;
+    state.json = options.json;
+    action = [&options, &state] {
+      const Result<std::optional<ConnectConfig>> remote = RemoteOf(state);
+      if (!remote) return Refuse(remote.error());
+      return *remote ? RetryRemoteRun(state, options.tasks, options.wait) : RetryRun(options);
+    };
+  });
 }
 
 void AddRun(CLI::App& app, RunOptions& options, std::function<int()>& action) {
@@ -68,15 +107,8 @@ void AddRun(CLI::App& app, RunOptions& options, std::function<int()>& action) {
       ->excludes(resume);
   run->add_flag("--dry-run", options.dry_run, "show what would run, and run nothing");
   run->add_flag("--lenient", options.lenient, "unknown keys are warnings");
+  AddConnect(run, options.connect);
   run->callback([&] { action = [&] { return RunWorkflow(options); }; });
-}
-
-void AddConnect(CLI::App* command, ConnectFlags& flags) {
-  command->add_option("--connect", flags.endpoint,
-                      "the coordinator: tcp://HOST:PORT or ipc:///PATH");
-  command->add_option("--key", flags.key, "file of our secret key");
-  command->add_option("--server-key", flags.server_key, "file of the coordinator's public key");
-  command->add_flag("--insecure", flags.insecure, "without keys, in plain text, to other machines");
 }
 
 void AddCoordinator(CLI::App& app, CoordinatorCommand& command, std::function<int()>& action) {
@@ -87,7 +119,7 @@ void AddCoordinator(CLI::App& app, CoordinatorCommand& command, std::function<in
   c->add_option("--state-dir", command.state_dir, "where the state is kept");
   c->add_option("--listen", command.listen, "tcp://HOST:PORT or ipc:///PATH; may be repeated")
       ->allow_extra_args(false);
-  c->add_option("--key", command.key, "file of our secret key");
+  c->add_option("--key-file", command.key_file, "our secret key");
   c->add_option("--authorized-keys", command.authorized_keys, "file of who may come in");
   c->add_flag("--insecure", command.insecure, "plain tcp also for other machines");
   const auto seconds = [&](const char* name, double& value, const char* about) {
@@ -129,6 +161,56 @@ void AddKeygen(CLI::App& app, KeygenOptions& options, std::function<int()>& acti
   keygen->callback([&] { action = [&] { return MakeKey(options); }; });
 }
 
+void AddSubmit(CLI::App& app, SubmitOptions& options, std::function<int()>& action) {
+  CLI::App* submit = app.add_subcommand("submit", "give a workflow to a coordinator");
+  submit->add_option("file", options.file, "the workflow file")->required();
+  submit->add_option("--input", options.inputs, "NAME=VALUE of an input; may be repeated")
+      ->take_all()
+      ->allow_extra_args(false);
+  submit->add_option("--workflow", options.workflow, "which of several workflows");
+  submit->add_option("--key", options.key, "submitted twice with the same key it is one run");
+  submit->add_flag("--lenient", options.lenient, "unknown keys are warnings");
+  submit->add_flag("--wait", options.wait, "show how it goes, until it has ended");
+  submit->add_flag("--json", options.json, "as JSON; with --wait an object per event");
+  AddConnect(submit, options.connect);
+  submit->callback([&] { action = [&] { return SubmitWorkflow(options); }; });
+}
+
+struct FleetFlags {
+  StateOptions state = {};
+  std::string worker = "";
+  bool undo = false;
+};
+
+void AddFleetCommands(CLI::App& app, FleetFlags& flags, std::function<int()>& action) {
+  StateOptions& options = flags.state;
+  CLI::App* watch = app.add_subcommand("watch", "show how a coordinator's run goes");
+  AddState(watch, options, false);
+  watch->add_flag("--json", options.json, "one JSON object per event");
+  watch->callback([&] { action = [&] { return WatchRun(options); }; });
+  const auto order = [&](const char* name, const char* about,
+                         int (*function)(const StateOptions&)) {
+    CLI::App* command = app.add_subcommand(name, about);
+    AddState(command, options, false);
+    command->get_option("run")->required();
+    command->callback([&options, &action, function] {
+      action = [&options, function] { return function(options); };
+    });
+  };
+  order("cancel", "end a run and what runs of it", OrderCancel);
+  order("pause", "start nothing new of a run", OrderPause);
+  order("resume", "let a paused run go on", OrderResume);
+  CLI::App* workers = app.add_subcommand("workers", "list a coordinator's workers");
+  AddWhere(workers, options);
+  workers->add_flag("--json", options.json, "as JSON");
+  workers->callback([&] { action = [&] { return ListWorkers(options); }; });
+  CLI::App* drain = app.add_subcommand("drain", "send nothing new to a worker");
+  drain->add_option("worker", flags.worker, "its name")->required();
+  drain->add_flag("--undo", flags.undo, "it takes attempts again");
+  AddWhere(drain, options);
+  drain->callback([&] { action = [&] { return DrainWorker(options, flags.worker, flags.undo); }; });
+}
+
 struct WorkflowFlags {
   std::vector<std::string> files = {};
   std::string file = "";
@@ -167,8 +249,7 @@ void AddStateCommands(CLI::App& app, StateOptions& options, std::function<int()>
     return command;
   };
   CLI::App* runs = app.add_subcommand("runs", "list the runs");
-  runs->add_option("--state-dir", options.state_dir, "where the state is kept")
-      ->capture_default_str();
+  AddWhere(runs, options);
   runs->add_flag("--json", options.json, "as JSON");
   runs->callback([&] { action = [&] { return ListRuns(options); }; });
   add("status", "how a run stands", ShowStatus, false)->add_flag("--json", options.json, "as JSON");
@@ -185,21 +266,20 @@ void AddDeadLetters(CLI::App& app, StateOptions& options, RunOptions& run,
                     std::function<int()>& action) {
   const auto about = [&](CLI::App* command) {
     command->add_option("run", options.run, "number of a run (default: all)");
-    command->add_option("--state-dir", options.state_dir, "where the state is kept")
-        ->capture_default_str();
+    AddWhere(command, options);
   };
   CLI::App* letters = app.add_subcommand("dead-letters", "tasks that were given up");
   letters->require_subcommand(0, 1);
   letters->add_flag("--json", options.json, "as JSON, with every attempt and its output");
-  letters->add_option("--state-dir", options.state_dir, "where the state is kept")
-      ->capture_default_str();
+  AddWhere(letters, options);
   letters->callback([&] {
     if (!action) action = [&] { return ListDeadLetters(options); };
   });
   CLI::App* list = letters->add_subcommand("list", "list them (default)");
   about(list);
   list->add_flag("--json", options.json, "as JSON, with every attempt and its output");
-  AddRetry(letters->add_subcommand("retry", "run them again, as `troupe retry`"), run, action);
+  AddRetry(letters->add_subcommand("retry", "run them again, as `troupe retry`"), run, options,
+           action);
   CLI::App* discard = letters->add_subcommand("discard", "give them up for good");
   about(discard);
   discard->get_option("run")->required();
@@ -249,14 +329,18 @@ int Main(int argc, char** argv) {
   StateOptions state;
   KeygenOptions keygen;
   CoordinatorCommand coordinator;
+  SubmitOptions submit;
+  FleetFlags fleet;
   AddRun(app, run, action);
   AddWorkflowCommands(app, flags, action);
   AddStateCommands(app, state, action);
-  AddRetry(app.add_subcommand("retry", "run the dead letters of a run again"), run, action);
+  AddRetry(app.add_subcommand("retry", "run the dead letters of a run again"), run, state, action);
   AddDeadLetters(app, state, run, action);
   AddCoordinator(app, coordinator, action);
   AddWorker(app, worker, action);
   AddKeygen(app, keygen, action);
+  AddSubmit(app, submit, action);
+  AddFleetCommands(app, fleet, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

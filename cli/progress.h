@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "base/time.h"
 #include "base/run_event.h"
+#include "base/time.h"
 #include "storage/checkpoint_store.h"
 #include "workflow/plan.h"
 

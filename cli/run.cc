@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "cli/commands.h"
+#include "cli/commands_fleet.h"
 #include "cli/local_workers.h"
 #include "cli/print.h"
 #include "cli/progress.h"
@@ -358,11 +359,28 @@ int LocalRun::Execute() {
   return Report(Loop());
 }
 
+// `--connect`: what is for a run on this machine has no meaning there.
+int RunByCoordinator(const RunOptions& options) {
+  if (options.resume || options.clean || options.dry_run) {
+    return Refuse(
+        "--resume, --clean and --dry-run are for runs on this machine; a coordinator's runs go on "
+        "by themselves");
+  }
+  return SubmitWorkflow({.connect = options.connect,
+                         .file = options.file,
+                         .workflow = options.workflow,
+                         .inputs = options.inputs,
+                         .lenient = options.lenient,
+                         .wait = true,
+                         .json = options.json});
+}
+
 }  // namespace
 
 int RetryRun(const RunOptions& options) { return LocalRun(options).Execute(); }
 
 int RunWorkflow(const RunOptions& options) {
+  if (!options.connect.endpoint.empty()) return RunByCoordinator(options);
   Request request;
   Result<std::string> text = ReadWorkflowFile(options.file);
   if (!text) return Refuse(text.error().message);

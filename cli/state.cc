@@ -12,7 +12,6 @@
 #include "cli/print.h"
 #include "cli/text.h"
 #include "coordinator/resume.h"
-#include "storage/state_lock.h"
 #include "workflow/compile.h"
 
 namespace troupe {
@@ -26,15 +25,21 @@ std::string KnownRuns(const std::vector<RunRecord>& runs) {
 }
 
 // The run as its tasks are after a restart, in which nothing moves.
-std::unique_ptr<LiveRun> Restored(const Checkpoint& checkpoint, std::shared_ptr<const Plan> plan,
-                                  const std::vector<AttemptRecord>& outcomes) {
+std::unique_ptr<LiveRun> Restored(const Checkpoint& checkpoint, std::shared_ptr<const Plan> plan) {
   auto live = std::make_unique<LiveRun>(checkpoint.run, std::move(plan));
   Effects nothing;
   WorkerPool pool;
   Random random(0);
   Turn turn{checkpoint.run.created, nothing, pool, random};
-  live->Restore(checkpoint, outcomes, true, turn);
+  live->Restore(checkpoint, {}, true, turn);
   return live;
+}
+
+// " in .troupe"
+std::string WhereOf(const StateOptions& options) {
+  const Result<std::optional<ConnectConfig>> remote = RemoteOf(options);
+  if (!remote || !*remote) return " in " + options.state_dir;
+  return " at " + EndpointOf(**remote);
 }
 
 bool IsNumber(const std::string& text) {
@@ -46,7 +51,7 @@ bool IsNumber(const std::string& text) {
 
 Result<RunId> ChooseRunOf(const StateOptions& options, const std::vector<RunRecord>& runs) {
   if (runs.empty()) {
-    return Error{ErrorCode::NotFound, fmt::format("there are no runs in {}", options.state_dir)};
+    return Error{ErrorCode::NotFound, "there are no runs" + WhereOf(options)};
   }
   if (options.run.empty()) return runs.back().id;
   RunId id;
@@ -60,13 +65,18 @@ Result<RunId> ChooseRunOf(const StateOptions& options, const std::vector<RunReco
   for (const RunRecord& run : runs) {
     if (run.id == id) return id;
   }
-  return Error{ErrorCode::NotFound, fmt::format("there is no run {} in {}; {}", id.value,
-                                                options.state_dir, KnownRuns(runs))};
+  return Error{ErrorCode::NotFound, fmt::format("there is no run {}{}; {}", id.value,
+                                                WhereOf(options), KnownRuns(runs))};
 }
 
 int Refuse(const std::string& message) {
   Say(fmt::format("troupe: {}\n", message));
   return kExitBadRequest;
+}
+
+int Refuse(const Error& error) {
+  Refuse(error.message);
+  return error.code == ErrorCode::Unavailable ? kExitNoCoordinator : kExitBadRequest;
 }
 
 std::string StateDirFlag(const std::string& state_dir) {
@@ -111,20 +121,20 @@ Result<std::uint32_t> StoredRun::FindTask(const std::string& id) const {
 }
 
 Result<StoredRun> OpenRun(const StateOptions& options) {
-  const std::filesystem::path directory = options.state_dir;
   StoredRun stored;
-  stored.at_work = StateLock::IsHeld(directory);
-  auto store = RocksDbCheckpointStore::OpenForReading(directory / "db");
-  if (!store) return store.error();
-  stored.store = *std::move(store);
+  Result<std::unique_ptr<RunSource>> source = OpenSource(options);
+  if (!source) return source.error();
+  stored.source = *std::move(source);
+  stored.store = &stored.source->store();
+  stored.at_work = stored.source->at_work();
   const Result<std::vector<RunRecord>> runs = stored.store->Runs();
   if (!runs) return runs.error();
   const Result<RunId> id = ChooseRunOf(options, *runs);
   if (!id) return id.error();
-  Result<Resumable> saved = LoadRun(*stored.store, *id);
+  Result<Resumable> saved = LoadRunToView(*stored.store, *id);
   if (!saved) return saved.error();
   stored.plan = saved->plan;
-  stored.live = Restored(saved->checkpoint, saved->plan, saved->outcomes);
+  stored.live = Restored(saved->checkpoint, saved->plan);
   stored.checkpoint = std::move(saved->checkpoint);
   return stored;
 }
@@ -142,18 +152,18 @@ WorkerPool LocalPool(const std::string& state_dir) {
   return pool;
 }
 
-Status StoredRun::Refresh(const std::string& state_dir) {
-  at_work = StateLock::IsHeld(state_dir);  // First: what ends in between has ended then.
-  if (Status caught_up = store->CatchUp(); !caught_up) return caught_up;
+Status StoredRun::Refresh() {
+  if (Status caught_up = source->CatchUp(); !caught_up) return caught_up;
+  at_work = source->at_work();
   Result<Checkpoint> loaded = store->Load(checkpoint.run.id);
   if (!loaded) return loaded.error();
   if (loaded->workflow_text != checkpoint.workflow_text) {  // --accept-changes
-    Result<Resumable> changed = LoadRun(*store, checkpoint.run.id);
+    Result<Resumable> changed = LoadRunToView(*store, checkpoint.run.id);
     if (!changed) return changed.error();
     plan = changed->plan;
   }
   checkpoint = *std::move(loaded);
-  live = Restored(checkpoint, plan, {});
+  live = Restored(checkpoint, plan);
   return {};
 }
 

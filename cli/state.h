@@ -1,4 +1,4 @@
-// Reading a state directory, also while a run is going on there.
+// Reading a run, of a state directory or of a coordinator, also while it is going on.
 #pragma once
 
 #include <memory>
@@ -7,16 +7,18 @@
 
 #include "base/result.h"
 #include "cli/commands.h"
+#include "cli/source.h"
 #include "coordinator/live_run.h"
-#include "storage/rocksdb_checkpoint_store.h"
+#include "storage/checkpoint_store.h"
 
 namespace troupe {
 
 // A run as it was committed, and what its tasks are as a consequence.
 struct StoredRun {
-  std::unique_ptr<RocksDbCheckpointStore> store = {};
+  std::unique_ptr<RunSource> source = {};
+  const CheckpointStore* store = nullptr;  // The source's.
   Checkpoint checkpoint = {};
-  bool at_work = false;  // A coordinator holds the state directory.
+  bool at_work = false;  // A coordinator is at work on the runs.
   std::shared_ptr<const Plan> plan = {};
   std::unique_ptr<LiveRun> live = {};  // Restored; nothing moves in it.
 
@@ -25,7 +27,7 @@ struct StoredRun {
   // Up to when durations count: now, or for a run that nobody is at work on its last sign of life.
   Instant Until(Instant now) const;
   // Reads what was committed since.
-  Status Refresh(const std::string& state_dir);
+  Status Refresh();
   // Plan index of a task; NotFound with a suggestion.
   Result<std::uint32_t> FindTask(const std::string& id) const;
 };
@@ -47,8 +49,9 @@ std::string ResumeHint(const RunRecord& run, const std::string& state_dir);
 
 std::string StateNameOf(const RunRecord& run, bool at_work);
 
-// Says it on stderr and returns the exit code.
+// Says it on stderr and returns the exit code: that of a bad request, or of no coordinator.
 int Refuse(const std::string& message);
+int Refuse(const Error& error);
 
 // " --state-dir X" for a command to type, if it is not the default.
 std::string StateDirFlag(const std::string& state_dir);

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
@@ -11,7 +10,6 @@
 #include "cli/print.h"
 #include "cli/state.h"
 #include "cli/text.h"
-#include "storage/state_lock.h"
 
 namespace troupe {
 namespace {
@@ -150,19 +148,19 @@ Json StatusJson(const StoredRun& run) {
 }  // namespace
 
 int ListRuns(const StateOptions& options) {
-  const std::filesystem::path directory = options.state_dir;
-  const bool at_work = StateLock::IsHeld(directory);
-  const auto store = RocksDbCheckpointStore::OpenForReading(directory / "db");
-  if (!store) return Refuse(store.error().message);
-  const Result<std::vector<RunRecord>> runs = (*store)->Runs();
-  if (!runs) return Refuse(runs.error().message);
+  const Result<std::unique_ptr<RunSource>> source = OpenSource(options);
+  if (!source) return Refuse(source.error());
+  const CheckpointStore& store = (*source)->store();
+  const bool at_work = (*source)->at_work();
+  const Result<std::vector<RunRecord>> runs = store.Runs();
+  if (!runs) return Refuse(runs.error());
   const Instant now = Clock().Now();
   Json list = Json::array();
   std::vector<std::vector<std::string>> rows = {
       {"RUN", "WORKFLOW", "STATE", "TASKS", "STARTED", "TIME"}};
   for (const RunRecord& run : *runs) {
     const std::string state = StateNameOf(run, at_work);
-    const Extent extent = ExtentOf(**store, run, at_work, now);
+    const Extent extent = ExtentOf(store, run, at_work, now);
     const Duration time = extent.until - run.started;
     list.push_back({{"run", run.id.value},
                     {"workflow", run.workflow_name},
@@ -186,7 +184,7 @@ int ListRuns(const StateOptions& options) {
 
 int ShowStatus(const StateOptions& options) {
   const Result<StoredRun> run = OpenRun(options);
-  if (!run) return Refuse(run.error().message);
+  if (!run) return Refuse(run.error());
   if (options.json) {
     PrintJson(StatusJson(*run));
     return kExitOk;

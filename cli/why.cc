@@ -97,16 +97,16 @@ void PrintTasks(const StoredRun& run, Instant until, const WorkerPool& pool) {
 int ExplainWhy(const StateOptions& given) {
   const StateOptions options = WithTask(given);
   const Result<StoredRun> run = OpenRun(options);
-  if (!run) return Refuse(run.error().message);
+  if (!run) return Refuse(run.error());
   const Instant until = run->at_work ? Clock().Now() : LastTime(run->checkpoint);
-  const WorkerPool pool = LocalPool(options.state_dir);
+  const WorkerPool pool = run->source->Workers();
   if (options.task.empty()) {
     PrintRun(*run, options, until);
     PrintTasks(*run, until, pool);
     return kExitOk;
   }
   const Result<std::uint32_t> task = run->FindTask(options.task);
-  if (!task) return Refuse(task.error().message);
+  if (!task) return Refuse(task.error());
   Print(fmt::format("{}\n", Escaped(Explain(*run->live, *task, run->at_work, until, &pool))));
   PrintHistory(*run, *task);
   return kExitOk;

@@ -31,7 +31,7 @@ Result<std::vector<AttemptRecord>> LoadOutcomes(const CheckpointStore& store,
   return outcomes;
 }
 
-Result<Resumable> LoadRun(const CheckpointStore& store, RunId run) {
+Result<Resumable> LoadRunToView(const CheckpointStore& store, RunId run) {
   Resumable saved;
   Result<Checkpoint> checkpoint = store.Load(run);
   if (!checkpoint) return checkpoint.error();
@@ -47,9 +47,16 @@ Result<Resumable> LoadRun(const CheckpointStore& store, RunId run) {
                              run.value, FormatProblems("stored workflow", compiled.problems))};
   }
   saved.plan = compiled.plan;
-  Result<std::vector<AttemptRecord>> outcomes = LoadOutcomes(store, saved.checkpoint, *saved.plan);
+  return saved;
+}
+
+Result<Resumable> LoadRun(const CheckpointStore& store, RunId run) {
+  Result<Resumable> saved = LoadRunToView(store, run);
+  if (!saved) return saved;
+  Result<std::vector<AttemptRecord>> outcomes =
+      LoadOutcomes(store, saved->checkpoint, *saved->plan);
   if (!outcomes) return outcomes.error();
-  saved.outcomes = *std::move(outcomes);
+  saved->outcomes = *std::move(outcomes);
   return saved;
 }
 

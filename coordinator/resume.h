@@ -25,6 +25,9 @@ Result<std::vector<AttemptRecord>> LoadOutcomes(const CheckpointStore& store,
 // Reads the run and compiles the text it was started with.
 Result<Resumable> LoadRun(const CheckpointStore& store, RunId run);
 
+// The same without the outcomes: for looking at, not for going on.
+Result<Resumable> LoadRunToView(const CheckpointStore& store, RunId run);
+
 // A run that is to go on other than it stood. `save` is to be committed before it is restored.
 struct Reworked {
   Resumable run = {};

@@ -82,7 +82,7 @@ class Fleet:
             self.keygen("ann", "operator")
         listen = ["--listen", f"tcp://127.0.0.1:{self.port}"]
         if keys:
-            listen += ["--key", "head.key", "--authorized-keys", "authorized_keys"]
+            listen += ["--key-file", "head.key", "--authorized-keys", "authorized_keys"]
         self.coordinator = Daemon(["coordinator", "--state-dir", "state", *listen, *timing],
                                   self.directory / "coordinator.log", self.directory)
         self.workers = {}
@@ -100,7 +100,7 @@ class Fleet:
     def connect_flags(self, name):
         flags = ["--connect", f"tcp://127.0.0.1:{self.port}"]
         if self.keys:
-            flags += ["--key", str(self.directory / f"{name}.key"),
+            flags += ["--key-file", str(self.directory / f"{name}.key"),
                       "--server-key", str(self.directory / "head.key.pub")]
         return flags
 

@@ -61,7 +61,7 @@ class Configuration(Case):
 
     def test_a_secret_key_that_others_can_read_is_refused(self):
         os.chmod(self.fleet.directory / "head.key", 0o644)
-        done = self.troupe(self.fleet, "coordinator", "--state-dir", "state", "--key", "head.key",
+        done = self.troupe(self.fleet, "coordinator", "--state-dir", "state", "--key-file", "head.key",
                            "--authorized-keys", "authorized_keys", code=2)
         self.assertIn("chmod 600", done.stderr)
 
