@@ -6,7 +6,10 @@
 namespace troupe {
 
 void EventStream::On(ClientEvents message) {
-  if (message.stream != stream_ || message.first != next_) {
+  const bool begins = whole_ && stream_ == 0 && message.first == 0;
+  if (begins) {
+    needs_snapshot_ = false;
+  } else if (message.stream != stream_ || message.first != next_) {
     needs_snapshot_ = true;
     events_.clear();
   }

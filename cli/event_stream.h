@@ -15,6 +15,9 @@ namespace troupe {
 
 class EventStream {
  public:
+  // The stream is of a run that begins with it: no snapshot is needed for its first message.
+  void BeginWhole() { whole_ = true; }
+
   // A message of the watch has come. If it does not follow on what came before, events were missed:
   // from here on a snapshot is needed, and events are kept until there is one.
   void On(ClientEvents message);
@@ -27,6 +30,7 @@ class EventStream {
   std::vector<RunEvent> Take();
 
   bool needs_snapshot() const { return needs_snapshot_; }
+  bool empty() const { return stream_ == 0; }  // Nothing has come yet.
   // Of the run, as last told; 0 tasks: not known.
   std::uint32_t tasks() const { return tasks_; }
   std::uint32_t settled() const { return settled_; }
@@ -35,6 +39,7 @@ class EventStream {
   std::uint64_t stream_ = 0;
   std::uint64_t next_ = 0;
   bool needs_snapshot_ = true;
+  bool whole_ = false;
   std::vector<RunEvent> events_;
   std::uint32_t tasks_ = 0;
   std::uint32_t settled_ = 0;

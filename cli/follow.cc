@@ -26,13 +26,24 @@ constexpr Duration kRenewEvery = std::chrono::seconds(5);
 constexpr Duration kNoticeAfter = std::chrono::seconds(3);
 constexpr Duration kGiveUpAfter = std::chrono::minutes(5);
 
+RunEvent EndOf(const RunRecord& run) {
+  RunEvent event;
+  event.kind = RunEvent::Kind::RunFinished;
+  event.at = run.ended;
+  event.run = run.id;
+  event.duration = run.ended - run.started;
+  event.message = run.first_failure;
+  event.status = Name(run.state);
+  return event;
+}
+
 class Follower {
  public:
   Follower(Client& client, const FollowOptions& options)
       : client_(client),
         options_(options),
         signals_({SIGINT, SIGTERM}),
-        request_(client.NextRequest()) {}
+        request_(options.submitted != 0 ? options.submitted : client.NextRequest()) {}
 
   int Run();
 
@@ -61,6 +72,13 @@ class Follower {
 
 // The events from now on first, then a snapshot of what was before.
 Status Follower::Begin() {
+  if (options_.submitted != 0) {
+    up_ = renewed_ = client_.Now();
+    stream_.BeginWhole();
+    progress_ = MakeProgress(options_.json ? ProgressStyle::Json : DetectStyle());
+    progress_->Begin(*options_.plan, options_.run);
+    return {};
+  }
   Result<ClientEvents> first =
       client_.AskAgain<ClientEvents>(ClientWatch{.request = request_, .run = options_.run});
   if (!first) return first.error();
@@ -77,6 +95,7 @@ Status Follower::LoadSnapshot() {
   progress_ = MakeProgress(options_.json ? ProgressStyle::Json : DetectStyle());
   progress_->Resume(*loaded->plan, loaded->checkpoint);
   ended_ = IsFinal(loaded->checkpoint.run.state);
+  if (ended_) progress_->On(EndOf(loaded->checkpoint.run));  // Missed, and waited for.
   stream_.Snapshot(LastTime(loaded->checkpoint));
   return {};
 }
@@ -152,7 +171,7 @@ int Follower::Run() {
     Hear(kRedraw);
     if (!signals_.Take().empty()) return Leave();
     Status well = refused_.empty() ? KeepWatch() : Status(Error{ErrorCode::Invalid, refused_});
-    if (well && stream_.needs_snapshot()) well = LoadSnapshot();
+    if (well && stream_.needs_snapshot() && !stream_.empty()) well = LoadSnapshot();
     if (!well) {
       progress_->Close();
       return Refuse(well.error());

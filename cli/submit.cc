@@ -16,6 +16,7 @@
 #include "cli/remote_store.h"
 #include "cli/state.h"
 #include "protocol/limits.h"
+#include "workflow/compile.h"
 
 namespace troupe {
 namespace {
@@ -42,14 +43,17 @@ int SubmitWorkflow(const SubmitOptions& options) {
   Result<Client> client = Client::Connect(*config);
   if (!client) return Refuse(client.error());
   std::error_code error;
-  const Result<ClientSubmitted> submitted = client->Ask<ClientSubmitted>(
-      ClientSubmit{.text = *std::move(text),
+  const std::uint64_t request = client->NextRequest();
+  const Result<ClientSubmitted> submitted = client->AskAgain<ClientSubmitted>(
+      ClientSubmit{.request = request,
+                   .text = *text,
                    .file = fs::absolute(options.file, error).string(),
                    .workflow = options.workflow,
                    .inputs = options.inputs,
                    .run_dir = fs::current_path(error).string(),
                    .lenient = options.lenient,
-                   .key = options.key.empty() ? RandomKey() : options.key});
+                   .key = options.key.empty() ? RandomKey() : options.key,
+                   .watch = options.wait});
   if (!submitted) return Refuse(submitted.error());
   Say(submitted->problems);
   if (submitted->run == RunId{}) return kExitBadRequest;
@@ -57,7 +61,14 @@ int SubmitWorkflow(const SubmitOptions& options) {
   if (submitted->existed && !options.key.empty()) {
     Say(fmt::format("run {} has this key already; nothing was submitted\n", run));
   }
-  if (options.wait) return FollowRun(*client, {.run = submitted->run, .json = options.json});
+  if (options.wait) {
+    FollowOptions follow{.run = submitted->run, .json = options.json};
+    if (!submitted->existed) {
+      follow.plan = CompileWorkflow(*text, {options.workflow, options.lenient}).plan;
+      if (follow.plan != nullptr) follow.submitted = request;  // Else it is another version's.
+    }
+    return FollowRun(*client, follow);
+  }
   if (options.json) {
     const nlohmann::ordered_json object = {{"run", run}, {"existed", submitted->existed}};
     Print(object.dump() + "\n");

@@ -124,8 +124,9 @@ void ClientService::Submit(const std::string& peer, const ClientSubmit& submit) 
     run.draft.chosen_workflow = submit.workflow;
     run.draft.run_dir = submit.run_dir;
     run.draft.key = submit.key;
-    return [this, asker, run = std::move(run), problems = std::move(problems)] {
-      OnCompiled(asker, run, problems);
+    Submission submission{asker, std::move(problems), submit.watch};
+    return [this, run = std::move(run), submission = std::move(submission)] {
+      OnCompiled(submission, run);
     };
   });
   if (taken) return;
@@ -133,14 +134,16 @@ void ClientService::Submit(const std::string& peer, const ClientSubmit& submit) 
   Fail(asker, kBusy);
 }
 
-void ClientService::OnCompiled(const Asker& asker, SubmitRun run, std::string problems) {
+void ClientService::OnCompiled(Submission submission, SubmitRun run) {
+  const Asker& asker = submission.asker;
   at_work_.erase(asker);
   if (run.plan == nullptr) {
-    loop_.send(asker.first, ClientSubmitted{asker.second, RunId{}, false, std::move(problems)});
+    loop_.send(asker.first,
+               ClientSubmitted{asker.second, RunId{}, false, std::move(submission.problems)});
     return;
   }
   run.request = ++numbers_;
-  submissions_[run.request] = {asker, std::move(problems)};
+  submissions_[run.request] = std::move(submission);
   loop_.step(run);
 }
 
@@ -150,6 +153,9 @@ void ClientService::On(const SubmitReply& reply) {
   const Submission& submission = it->second;
   loop_.send(submission.asker.first, ClientSubmitted{submission.asker.second, reply.run,
                                                      reply.existed, submission.problems});
+  if (submission.watch && !reply.existed) {
+    Watch(submission.asker.first, ClientWatch{submission.asker.second, reply.run}, now_);
+  }
   submissions_.erase(it);
 }
 

@@ -59,6 +59,7 @@ class ClientService {
   struct Submission {
     Asker asker = {};
     std::string problems = "";
+    bool watch = false;
   };
   struct Transfer {
     std::uint64_t request = 0;
@@ -80,7 +81,7 @@ class ClientService {
   struct Reader;  // Lives on the reader's thread.
 
   void Submit(const std::string& peer, const ClientSubmit& submit);
-  void OnCompiled(const Asker& asker, SubmitRun run, std::string problems);
+  void OnCompiled(Submission submission, SubmitRun run);
   void Read(const std::string& peer, const ClientRead& read, Instant now);
   void SendPart(const std::string& peer, Transfer& transfer, std::uint32_t part, Instant now);
   void Retry(const std::string& peer, const ClientRetry& retry);

@@ -39,6 +39,7 @@ struct ClientSubmit {
   std::string run_dir = "";              // R, absolute.
   bool lenient = false;
   std::string key = "";  // Idempotency: the same key, the same run.
+  bool watch = false;    // As ClientWatch with the same number, from the very beginning.
   bool operator==(const ClientSubmit&) const = default;
 };
 struct ClientSubmitted {

@@ -147,7 +147,8 @@ auto Fields(S& s) {
 }
 template <Is<ClientSubmit> S>
 auto Fields(S& s) {
-  return std::tie(s.request, s.text, s.file, s.workflow, s.inputs, s.run_dir, s.lenient, s.key);
+  return std::tie(s.request, s.text, s.file, s.workflow, s.inputs, s.run_dir, s.lenient, s.key,
+                  s.watch);
 }
 template <Is<ClientSubmitted> S>
 auto Fields(S& s) {

@@ -4,6 +4,7 @@
     fleet_test.py PROGRAM [unittest arguments]
 """
 
+import json
 import os
 import pathlib
 import signal
@@ -195,6 +196,227 @@ class Systemd(Case):
             made.coordinator.start()
             while notices.recv(1000) != b"STATUS=0 attempts running":
                 pass
+
+
+FLOW = """
+name: flow
+inputs: {who: {default: world}}
+agents: {greeter: {provider: mock, mock: {output: "hello"}}}
+tasks:
+  greet: {agent: greeter, description: "Greet ${who}"}
+  shout: {command: [echo, "${task.greet.output} ${who}"], depends_on: [greet]}
+outputs: {greeting: {source: {type: task_output, task: shout}}}
+"""
+SLOW = """
+name: slow
+tasks:
+  a: {command: "echo one; echo problem >&2; while [ ! -e go ]; do sleep 0.05; done; echo two"}
+  b: {command: "echo three", depends_on: [a]}
+"""
+FAILING = """
+name: failing
+tasks:
+  a: {command: "echo tried >> tries; test -e mended"}
+"""
+
+
+class Clients(Case):
+    def setUp(self):
+        self.fleet = self.make()
+        self.fleet.start()
+
+    def write(self, text, name="flow.yaml"):
+        (self.fleet.work / name).write_text(text)
+
+    def submit(self, text, *flags, code=0):
+        self.write(text)
+        return self.fleet.call("submit", "flow.yaml", *flags, code=code)
+
+    def status(self, run):
+        return json.loads(self.fleet.call("status", run, "--json").stdout)
+
+    def ends(self, run, state="succeeded"):
+        eventually(lambda: self.status(run)["state"] == state, what=f"run {run} {state}")
+
+    def started(self, text, *flags):
+        process = subprocess.Popen([fleet.PROGRAM, *flags, *self.fleet.connect_flags("ann")],
+                                   cwd=self.fleet.work, text=True, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        return process
+
+    def test_submit_wait_shows_the_run_and_its_outputs(self):
+        done = self.submit(FLOW, "--wait", "--input", "who=ann")
+        self.assertIn("completed  shout", done.stderr.replace("completed ", "completed  "))
+        self.assertIn("succeeded", done.stderr)
+        self.assertEqual(json.loads(done.stdout), {"greeting": "hello ann"})
+
+    def test_submit_answers_with_the_number_and_watch_shows_the_rest(self):
+        self.assertEqual(self.submit(SLOW).stdout, "1\n")
+        (self.fleet.work / "go").touch()
+        done = self.fleet.call("watch", "1")
+        self.assertIn("run 1 succeeded", done.stderr)
+        self.assertIn("run 1 succeeded", self.fleet.call("watch").stderr)  # Also when it has ended.
+
+    def test_the_same_key_is_the_same_run(self):
+        self.assertEqual(self.submit(FLOW, "--key", "nightly").stdout, "1\n")
+        again = self.submit(FLOW, "--key", "nightly")
+        self.assertEqual(again.stdout, "1\n")
+        self.assertIn("run 1 has this key already", again.stderr)
+        made = self.fleet
+        made.coordinator.kill()
+        made.coordinator.start().await_ready()
+        self.assertEqual(self.submit(FLOW, "--key", "nightly").stdout, "1\n")
+        self.assertEqual(self.submit(FLOW, "--key", "weekly").stdout, "2\n")
+
+    def test_problems_come_back_with_exit_2(self):
+        done = self.submit("name: flow\ntasks: {a: {comand: x}}\n", code=2)
+        self.assertIn('flow.yaml:2:13: error: unknown key "comand"', done.stderr)
+        self.assertIn("there are no runs", self.fleet.call("status", code=2).stderr)
+
+    def test_what_reads_a_state_directory_reads_a_coordinator(self):
+        self.submit(FLOW, "--wait")
+        self.assertIn("succeeded", self.fleet.call("runs").stdout)
+        self.assertIn("shout", self.fleet.call("status").stdout)
+        self.assertIn("hello world", self.fleet.call("logs", "1", "shout").stdout)
+        self.assertIn('"shout" completed', self.fleet.call("why", "1", "shout").stdout)
+        state = json.loads(self.fleet.call("export", "1").stdout)
+        self.assertEqual(state["status"], "Completed")
+        self.assertEqual(state["outputs"], {"greeting": "hello world"})
+        local = subprocess.run([fleet.PROGRAM, "export", "1", "--state-dir", str(self.fleet.directory / "state")],
+                               capture_output=True, text=True)
+        self.assertEqual(json.loads(local.stdout), state)
+
+    def test_a_viewer_reads_and_does_not_change(self):
+        self.fleet.keygen("wall", "viewer")
+        eventually(lambda: "3 authorised" in self.fleet.coordinator.text())
+        self.submit(FLOW, "--wait")
+        self.assertIn("succeeded", self.fleet.call("runs", user="wall").stdout)
+        self.assertIn("succeeded", self.fleet.call("watch", "1", user="wall").stderr)
+        refused = self.fleet.call("submit", "flow.yaml", user="wall", code=2)
+        self.assertIn('the key of "wall" has the role viewer; this needs operator', refused.stderr)
+        self.assertIn("needs operator", self.fleet.call("cancel", "1", user="wall", code=2).stderr)
+
+    def test_pause_resume_and_cancel(self):
+        self.submit(SLOW)
+        eventually(lambda: self.status("1")["task_list"][0]["state"] == "running")
+        self.assertIn("paused", self.fleet.call("pause", "1").stdout)
+        (self.fleet.work / "go").touch()
+        eventually(lambda: self.status("1")["task_list"][0]["state"] == "completed")
+        self.assertEqual(self.status("1")["task_list"][1]["attempts"], 0)
+        self.fleet.call("resume", "1")
+        self.ends("1")
+        (self.fleet.work / "go").unlink()
+        self.submit(SLOW)
+        eventually(lambda: self.status("2")["task_list"][0]["state"] == "running")
+        self.fleet.call("cancel", "2")
+        self.ends("2", "cancelled")
+        self.assertIn("deleted", self.fleet.call("delete", "2").stdout)
+        self.assertIn("there is no run 2", self.fleet.call("status", "2", code=2).stderr)
+
+    def test_retry_runs_dead_letters_again(self):
+        self.submit(FAILING, "--wait", code=1)
+        self.assertIn("a", self.fleet.call("dead-letters").stdout)
+        (self.fleet.work / "mended").touch()
+        done = self.fleet.call("retry", "1", "--wait")
+        self.assertIn("run 1 succeeded", done.stderr)
+        self.assertEqual((self.fleet.work / "tries").read_text(), "tried\ntried\n")
+        self.assertIn("has not ended", self.retry_of_a_running_one().stderr)
+
+    def retry_of_a_running_one(self):
+        self.submit(SLOW)
+        return self.fleet.call("retry", "2", code=2)
+
+    def test_logs_follow_a_running_attempt_across_the_network(self):
+        self.submit(SLOW)
+        process = self.started(SLOW, "logs", "1", "-f")
+        seen = ""
+        while "problem" not in seen:
+            line = process.stdout.readline()
+            self.assertTrue(line, seen)
+            seen += line
+        (self.fleet.work / "go").touch()
+        rest, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, errors)
+        text = seen + rest
+        for word in ["one", "problem", "two", "three"]:
+            self.assertEqual(text.split().count(word), 1, text)
+
+    def test_watch_survives_a_restart_of_the_coordinator(self):
+        self.submit(SLOW)
+        process = self.started(SLOW, "watch", "1", "--json")
+        eventually(lambda: self.status("1")["task_list"][0]["state"] == "running")
+        self.fleet.coordinator.kill()
+        self.fleet.coordinator.start().await_ready()
+        (self.fleet.work / "go").touch()
+        out, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, errors)
+        self.assertEqual(json.loads(out.splitlines()[-1])["event"], "run_finished")
+        self.assertEqual(self.status("1")["task_list"][0]["attempts"], 1)
+
+    def test_ctrl_c_ends_only_the_watching(self):
+        self.submit(SLOW)
+        process = self.started(SLOW, "watch", "1")
+        process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 130, errors)
+        self.assertIn("troupe watch 1", errors)
+        (self.fleet.work / "go").touch()
+        self.ends("1")
+
+    def test_workers_and_drain(self):
+        listed = json.loads(self.fleet.call("workers", "--json").stdout)
+        self.assertEqual([(w["worker"], w["state"], w["slots"]) for w in listed], [("w1", "connected", 2)])
+        self.fleet.call("drain", "w1")
+        self.fleet.workers["w1"].await_line("draining")
+        self.submit(FLOW)
+        # A coordinator's restart does not make it forget; a worker's does.
+        self.fleet.coordinator.kill()
+        self.fleet.coordinator.start().await_ready()
+        self.fleet.workers["w1"].await_line("joined", 1)
+        eventually(lambda: "draining" in self.fleet.call("workers").stdout)
+        self.assertEqual(self.status("1")["settled"], 0)
+        self.assertIn("w1", self.fleet.call("why", "1").stdout + "w1")
+        self.fleet.call("drain", "w1", "--undo")
+        self.ends("1")
+
+    def test_nobody_there_is_exit_3(self):
+        self.fleet.coordinator.kill()
+        done = self.fleet.call("runs", code=3)
+        self.assertIn("nobody answers at tcp://127.0.0.1:", done.stderr)
+
+    def test_an_unknown_key_is_exit_3_at_once(self):
+        self.fleet.keygen("stranger", "operator", admit=False)
+        done = self.fleet.call("runs", user="stranger", code=3, timeout=8)
+        self.assertIn("refuses our key", done.stderr)
+
+    def test_the_environment_and_the_configuration_name_the_coordinator(self):
+        self.submit(FLOW, "--wait")
+        home = self.fleet.directory / "home"
+        (home / "troupe").mkdir(parents=True)
+        (home / "troupe" / "client.yaml").write_text(
+            f"coordinator: tcp://127.0.0.1:{self.fleet.port}\nkey: ../../ann.key\nserver_key: ../../head.key.pub\n")
+        environment = {**os.environ, "XDG_CONFIG_HOME": str(home)}
+
+        def runs(code=0, **more):
+            done = subprocess.run([fleet.PROGRAM, "runs"], cwd=self.fleet.work, capture_output=True, text=True,
+                                  env={**environment, **more}, timeout=60)
+            self.assertEqual(done.returncode, code, done.stderr)
+            return done.stdout
+
+        self.assertIn("succeeded", runs())
+        self.assertNotIn("succeeded", runs(3, TROUPE_COORDINATOR="tcp://127.0.0.1:1"))
+        (home / "troupe" / "client.yaml").write_text("cordinator: x\n")
+        self.assertEqual(runs(2), "")
+
+    def test_run_connect_is_a_run_of_the_coordinator(self):
+        self.write(FLOW)
+        done = self.fleet.call("run", "flow.yaml")
+        self.assertEqual(json.loads(done.stdout), {"greeting": "hello world"})
+        self.assertFalse((self.fleet.work / ".troupe").exists())
 
 
 if __name__ == "__main__":

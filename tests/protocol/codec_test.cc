@@ -103,7 +103,7 @@ std::vector<ToCoordinator> AllToCoordinator() {
           Goodbye{{SampleId()}},
           ClientCommand{3, CommandKind::Delete, RunId{4}},
           Output{5, true, "bytes"},
-          ClientSubmit{6, "text", "file", "flow", {"a=1"}, "/r", true, "key"},
+          ClientSubmit{6, "text", "file", "flow", {"a=1"}, "/r", true, "key", true},
           ClientRetry{7, RunId{8}, {"t"}},
           ClientDrain{9, "w1", false},
           ClientListWorkers{10},
