@@ -243,6 +243,7 @@ void WorkerDaemon::CarryOut(WorkerEffects& effects) {
   for (const AttemptId& id : effects.stop) StopAttempt(id);
   WorkerEffects after;  // What failed to start and what was mimicked is reported at once.
   core_.EndTurn(clock_.Now(), after);
+  for (const AttemptId& id : after.stop) StopAttempt(id);
   for (const AttemptSpec& spec : after.mimic) Mimic(spec);
   if (!after.mimic.empty()) core_.EndTurn(clock_.Now(), after);
   for (WorkerEffects* e : {&effects, &after}) {

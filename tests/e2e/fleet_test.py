@@ -12,6 +12,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 import unittest
 
 import fleet
@@ -417,6 +418,121 @@ class Clients(Case):
         done = self.fleet.call("run", "flow.yaml")
         self.assertEqual(json.loads(done.stdout), {"greeting": "hello world"})
         self.assertFalse((self.fleet.work / ".troupe").exists())
+
+
+HELD = """
+name: held
+tasks:
+  a: {command: "echo $$ >> pids; date +%s.%N >> began; while [ ! -e go ]; do sleep 0.05; done; echo done >> done"}
+"""
+
+
+class Losses(Case):
+    def begin(self, **options):
+        made = self.make(**options)
+        made.start()
+        (made.work / "flow.yaml").write_text(HELD)
+        made.call("submit", "flow.yaml")
+        eventually(lambda: self.lines(made, "began") == 1, what="the attempt")
+        return made
+
+    def lines(self, made, name):
+        path = made.work / name
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def task(self, made):
+        return json.loads(made.call("status", "1", "--json").stdout)["task_list"][0]
+
+    def finish(self, made):
+        (made.work / "go").touch()
+        eventually(lambda: self.task(made)["state"] == "completed", what="the task")
+        self.assertEqual(self.lines(made, "done"), 1)
+
+    def attendants(self, made, worker):
+        """The attendants of a worker's attempts: their spool directory is an argument of theirs."""
+        spool = str(made.directory / f"spool-{worker}").encode()
+        pids = []
+        for entry in pathlib.Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    words = (entry / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                if words.startswith(str(pathlib.Path(fleet.PROGRAM).parent).encode()) and spool in words:
+                    pids.append(int(entry.name))
+        return pids
+
+    def test_a_lost_machines_task_starts_elsewhere_in_under_five_seconds(self):
+        made = self.begin(workers=2, slots=1)
+        holder = self.task(made)["worker"]
+        command = int((made.work / "pids").read_text())
+        attendants = self.attendants(made, holder)
+        self.assertEqual(len(attendants), 1)
+        made.workers[holder].kill()
+        for pid in attendants + [command]:
+            os.kill(pid, signal.SIGKILL)
+        lost = time.time()
+        eventually(lambda: self.lines(made, "began") == 2, what="the second attempt")
+        began = float((made.work / "began").read_text().splitlines()[1])
+        self.assertLess(began - lost, 5)
+        task = self.task(made)
+        self.assertNotEqual(task["worker"], holder)
+        self.assertEqual(task["attempts"], 2)
+        self.finish(made)
+
+    def test_a_worker_that_was_stopped_finds_its_attempt_after_its_lease(self):
+        made = self.begin()
+        worker = made.workers["w1"]
+        self.assertEqual(worker.stop(), 0)
+        self.assertIn("1 attempts go on", worker.text())
+        self.assertIn("left", made.call("workers").stdout)
+        time.sleep(6)  # Longer than the lease of 4 s, shorter than the recovery grace.
+        worker.start()
+        worker.await_line("joined the coordinator", 2)
+        self.finish(made)
+        self.assertEqual(self.task(made)["attempts"], 1)
+        self.assertNotIn("is lost", made.coordinator.text())
+
+    def test_attempts_outlive_a_coordinator_that_is_away_for_less_than_the_window(self):
+        made = self.begin()
+        self.assertEqual(made.coordinator.stop(), 0)
+        made.workers["w1"].await_line("lost the coordinator")
+        (made.work / "go").touch()
+        eventually(lambda: self.lines(made, "done") == 1, what="the end, without a coordinator")
+        made.coordinator.start().await_ready()
+        self.finish(made)
+        self.assertEqual(self.task(made)["attempts"], 1)
+
+    def test_a_worker_stops_its_attempts_when_the_window_has_passed(self):
+        made = self.begin(timing=["--lease", "1", "--heartbeat", "0.3", "--reconnect-window", "1"])
+        command = int((made.work / "pids").read_text())
+        self.assertEqual(made.coordinator.stop(), 0)
+        eventually(lambda: not pathlib.Path(f"/proc/{command}").exists(), what="the end of the attempt")
+        made.coordinator.start().await_ready()
+        eventually(lambda: self.lines(made, "began") == 2, what="the second attempt")
+        self.finish(made)
+        attempts = json.loads(made.call("dead-letters", "--json").stdout or "[]")
+        self.assertEqual(attempts, [])
+        self.assertIn("worker_lost", made.call("why", "1", "a").stdout)
+
+    def test_two_workers_cannot_bear_one_name(self):
+        made = self.begin()
+        twin = fleet.Daemon(["worker", "--name", "w1", "--spool-dir", "spool-twin", *made.connect_flags("w1")],
+                            made.directory / "twin.log", made.directory)
+        twin.start()
+        self.addCleanup(lambda: twin.process.poll() is None and twin.kill())
+        twin.await_line("another worker is there under the name w1")
+        self.finish(made)
+        self.assertEqual(self.task(made)["attempts"], 1)
+
+    def test_a_worker_with_a_work_directory_runs_there(self):
+        made = self.make(workers=0)
+        (made.directory / "there").mkdir()
+        made.add_worker("w1", "--work-dir", str(made.directory / "there"))
+        made.start()
+        (made.work / "flow.yaml").write_text("name: there\ntasks: {a: {command: [pwd]}}\n")
+        made.call("submit", "flow.yaml", "--wait")
+        self.assertIn(str(made.directory / "there"), made.call("logs", "1", "a").stdout)
 
 
 if __name__ == "__main__":
