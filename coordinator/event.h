@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "base/time.h"
 #include "base/run_event.h"
+#include "base/time.h"
 #include "protocol/messages.h"
 #include "storage/records.h"
 #include "workflow/plan.h"
