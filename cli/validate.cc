@@ -18,7 +18,7 @@ std::string Count(std::size_t count, const char* what) {
 // A file that cannot be read is a problem without a place.
 Compiled CompileFile(const std::string& file, bool lenient) {
   const Result<std::string> text = ReadWorkflowFile(file);
-  if (text) return CompileWorkflow(*text, {.lenient = lenient});
+  if (text) return CompileWorkflow(*text, {.lenient = lenient, .check_only = true});
   Compiled unreadable;
   unreadable.problems.push_back({0, 0, false, "file", text.error().message});
   return unreadable;
@@ -34,7 +34,7 @@ void PrintJson(const std::string& file, const Compiled& compiled) {
                         {"message", problem.message}});
   }
   const nlohmann::ordered_json object = {{"file", file},
-                                         {"ok", compiled.plan != nullptr},
+                                         {"ok", compiled.ok},
                                          {"tasks", compiled.tasks},
                                          {"edges", compiled.edges},
                                          {"agents", compiled.agents},
@@ -49,7 +49,7 @@ int RunValidate(const std::vector<std::string>& files, bool lenient, bool json) 
   int exit_code = 0;
   for (const std::string& file : files) {
     const Compiled compiled = CompileFile(file, lenient);
-    if (compiled.plan == nullptr) exit_code = 2;
+    if (!compiled.ok) exit_code = 2;
     if (json) {
       PrintJson(file, compiled);
       continue;
@@ -60,7 +60,7 @@ int RunValidate(const std::vector<std::string>& files, bool lenient, bool json) 
       continue;
     }
     Say(FormatProblems(file, compiled.problems));
-    if (compiled.plan != nullptr) {
+    if (compiled.ok) {
       Print(fmt::format("{}: ok ({}, {})\n", file, Count(compiled.tasks, "task"),
                         Count(compiled.agents, "agent")));
       std::fflush(stdout);  // In step with the problems of the next file.

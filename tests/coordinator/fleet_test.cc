@@ -105,6 +105,25 @@ TEST_F(Fleet, ALostMachinesTaskStartsElsewhereWithinTheLease) {
   EXPECT_FALSE(Knows("w1"));
 }
 
+TEST_F(Fleet, AnOutcomeOfALostAttemptChangesNothing) {
+  Hello("w1", "p1");
+  Submit();
+  Hello("w2", "p2", {}, 2, 8);
+  now += milliseconds(3'900);
+  Say("p2", Heartbeat{});
+  now += milliseconds(200);
+  Tick();
+  ASSERT_THAT(DispatchedTo("p2"), ElementsAre(Attempt(0, 2)));
+  Hello("w1", "p1", {Attempt(0, 1)});
+
+  const auto answer = Say("p1", Finished{{{.id = Attempt(0, 1), .output = "late"}}});
+
+  EXPECT_TRUE(Has<Committed>(answer));  // It is kept, as a record, and need not be told again.
+  EXPECT_EQ(Task(0).state, TaskState::Running);
+  EXPECT_EQ(Task(0).attempts, 2u);
+  EXPECT_EQ(Task(0).worker, "w2");
+}
+
 TEST_F(Fleet, AWorkerThatLeavesWithNothingIsForgotten) {
   Hello("w1", "p1");
 

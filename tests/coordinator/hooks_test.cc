@@ -133,6 +133,19 @@ TEST(Hooks, AStageWithAFailedTaskIsComplete) {
   EXPECT_THAT(story.started, ElementsAre("bad", "on_stage_complete[0]"));
 }
 
+TEST(Hooks, NoStageHookRunsWhileTheRunAborts) {
+  PlanMaker maker;
+  maker.Task("fine");
+  maker.Task("bad");
+  maker.Stage("stage", {0, 1});
+  maker.AddHook(HookList::OnStageComplete, "stage");
+  Story story(maker, {{"bad", kAlways}});
+
+  EXPECT_EQ(story.Run(), RunState::Failed);
+  EXPECT_EQ(story.StateOf(0), TaskState::Completed);
+  EXPECT_THAT(story.started, testing::UnorderedElementsAre("fine", "bad"));
+}
+
 TEST(Hooks, ACancelledRunHasNoOnErrorButPostWorkflow) {
   PlanMaker maker;
   maker.Task("one");
