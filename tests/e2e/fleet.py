@@ -34,13 +34,14 @@ class Daemon:
     def __init__(self, arguments, log, directory, environment=None):
         self.arguments, self.log, self.directory = arguments, log, directory
         self.environment = {**os.environ, **(environment or {})}
+        self.prefix = []
         self.process = None
         self.starts = 0
 
     def start(self):
         self.starts += 1
         with open(self.log, "a") as log:
-            self.process = subprocess.Popen([PROGRAM, *self.arguments], cwd=self.directory, stderr=log,
+            self.process = subprocess.Popen([*self.prefix, PROGRAM, *self.arguments], cwd=self.directory, stderr=log,
                                             stdout=log, stdin=subprocess.DEVNULL, env=self.environment)
         return self
 
@@ -69,18 +70,19 @@ class Daemon:
 class Fleet:
     """Keys, a coordinator and workers in a directory of their own."""
 
-    def __init__(self, workers=1, slots=2, timing=(), keys=True):
+    def __init__(self, workers=1, slots=2, timing=(), keys=True, address="127.0.0.1", port=None):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="troupe-fleet-"))
         self.work = self.directory / "work"
         self.work.mkdir()
-        self.port = free_port()
+        self.at = f"tcp://{address}:{port or free_port()}"
+        self.client_prefix = []
         self.keys = keys
         self.access = self.directory / "authorized_keys"
         self.slots = slots
         if keys:
             self.keygen("head", "operator", admit=False)
             self.keygen("ann", "operator")
-        listen = ["--listen", f"tcp://127.0.0.1:{self.port}"]
+        listen = ["--listen", self.at]
         if keys:
             listen += ["--key-file", "head.key", "--authorized-keys", "authorized_keys"]
         self.coordinator = Daemon(["coordinator", "--state-dir", "state", *listen, *timing],
@@ -98,7 +100,7 @@ class Fleet:
         return done.stdout
 
     def connect_flags(self, name):
-        flags = ["--connect", f"tcp://127.0.0.1:{self.port}"]
+        flags = ["--connect", self.at]
         if self.keys:
             flags += ["--key-file", str(self.directory / f"{name}.key"),
                       "--server-key", str(self.directory / "head.key.pub")]
@@ -123,7 +125,7 @@ class Fleet:
 
     def call(self, *arguments, code=0, user="ann", timeout=60, cwd=None):
         """A client's command, as an operator."""
-        done = subprocess.run([PROGRAM, *arguments, *self.connect_flags(user)], cwd=cwd or self.work,
+        done = subprocess.run([*self.client_prefix, PROGRAM, *arguments, *self.connect_flags(user)], cwd=cwd or self.work,
                               capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
         if code is not None and done.returncode != code:
             raise AssertionError(f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}\n" + self.logs())

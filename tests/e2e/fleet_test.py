@@ -82,7 +82,7 @@ class Daemons(Case):
         made.start()
         lines = made.coordinator.text().splitlines()
         self.assertTrue(lines[-2].endswith(" ready") or lines[-1].endswith(" ready"), lines)
-        self.assertIn(f"listening on tcp://127.0.0.1:{made.port}, with keys", made.coordinator.text())
+        self.assertIn(f"listening on {made.at}, with keys", made.coordinator.text())
         self.assertIn("2 authorised keys", made.coordinator.text())
         self.assertIn("worker w1: 2 slots", made.workers["w1"].text())
 
@@ -399,7 +399,7 @@ class Clients(Case):
         home = self.fleet.directory / "home"
         (home / "troupe").mkdir(parents=True)
         (home / "troupe" / "client.yaml").write_text(
-            f"coordinator: tcp://127.0.0.1:{self.fleet.port}\nkey: ../../ann.key\nserver_key: ../../head.key.pub\n")
+            f"coordinator: {self.fleet.at}\nkey: ../../ann.key\nserver_key: ../../head.key.pub\n")
         environment = {**os.environ, "XDG_CONFIG_HOME": str(home)}
 
         def runs(code=0, **more):
