@@ -22,6 +22,11 @@ name: held
 tasks:
   a: {command: "echo $$ >> pids; while [ ! -e go ]; do sleep 0.05; done; echo done >> done"}
 """
+LARGE = HELD + """  b:
+    command: head -c 100000 /dev/zero | tr '\\0' x
+    depends_on: [a]
+    loop: {type: for_each, collection: {source: range, start: 0, end: 1500}, iterator: i, parallel: true}
+"""
 RETRIED = HELD.replace('done >> done"}', 'done >> done", on_error: {retry: 1, retry_delay_secs: 0}}')
 FAST = ["--lease", "1", "--heartbeat", "0.3"]
 
@@ -178,26 +183,47 @@ class Failures(unittest.TestCase):
 
     # --- disks ---
 
-    def test_a_full_disk_of_the_coordinator_refuses_new_runs_and_loses_nothing(self):
+    def on_a_small_disk(self, flow=HELD):
+        """A fleet whose coordinator has 120 MiB, and a run; the file that is to fill them."""
         if os.geteuid() != 0:
             self.skipTest("a small file system needs root")
         made = Fleet()
         self.addCleanup(made.end)
-        (made.directory / "state").mkdir(mode=0o700)
-        small = ["mount", "-t", "tmpfs", "-o", "size=120m,mode=0700", "troupe-test", str(made.directory / "state")]
+        state = made.directory / "state"
+        state.mkdir(mode=0o700)
+        small = ["mount", "-t", "tmpfs", "-o", "size=120m,mode=0700", "troupe-test", str(state)]
         if subprocess.run(small, capture_output=True).returncode != 0:
             self.skipTest("a small file system cannot be mounted here")
-        self.addCleanup(lambda: subprocess.run(["umount", "-l", str(made.directory / "state")]))
+        self.addCleanup(lambda: subprocess.run(["umount", "-l", str(state)]))
         made.start()
-        (made.work / "flow.yaml").write_text(HELD)
+        (made.work / "flow.yaml").write_text(flow)
         made.call("submit", "flow.yaml")
         self.running(made, 1)
-        ballast = made.directory / "state" / "ballast"
+        return made, state / "ballast"
+
+    def test_a_nearly_full_disk_of_the_coordinator_refuses_new_runs_and_loses_nothing(self):
+        made, ballast = self.on_a_small_disk()
         ballast.write_bytes(bytes(80 << 20))
         self.assertIn("disk is full", made.call("submit", "flow.yaml", code=None).stderr)
         self.finish(made, 1)
         ballast.unlink()
         made.call("submit", "flow.yaml")
+
+    def test_a_commit_that_fails_ends_the_coordinator_and_nothing_is_lost(self):
+        made, ballast = self.on_a_small_disk(LARGE)
+        with open(ballast, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(1 << 12))
+            except OSError:
+                pass
+        (made.work / "go").touch()
+        self.assertNotEqual(made.coordinator.process.wait(timeout=30), 0)
+        self.assertIn("disk is full", made.coordinator.text())
+        ballast.unlink()
+        made.coordinator.start().await_ready()
+        self.finish(made, 1)
+        made.call("cancel", "1")
 
     def test_a_damaged_store_is_refused_with_what_to_do(self):
         made = self.make()
