@@ -31,7 +31,7 @@ TEST(Loops, OverItemsThatAreWrittenDown) {
 TEST(Loops, OneItemMayStandForAListAndThereMayBeNone) {
   EXPECT_EQ(PlanOf(Looped("source: inline, items: one"))->tasks[0].loop->items,
             std::vector<std::string>{"\"one\""});
-  const Loop& none = *PlanOf(Looped("source: inline, items: []"))->tasks[0].loop;
+  const Loop none = *PlanOf(Looped("source: inline, items: []"))->tasks[0].loop;
   EXPECT_TRUE(none.items.empty());
   EXPECT_FALSE(none.parallel);
   EXPECT_EQ(none.max_parallel, kNone);
@@ -42,7 +42,7 @@ std::uint64_t Items(std::int64_t start, std::int64_t end, std::int64_t step) {
 }
 
 TEST(Loops, OverARange) {
-  const Loop& loop = *PlanOf(Looped("source: range, start: -3, end: 9, step: 2"))->tasks[0].loop;
+  const Loop loop = *PlanOf(Looped("source: range, start: -3, end: 9, step: 2"))->tasks[0].loop;
   EXPECT_EQ(loop.source, Loop::Source::Range);
   EXPECT_EQ(loop.start, -3);
   EXPECT_EQ(loop.end, 9);
