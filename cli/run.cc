@@ -323,8 +323,8 @@ int LocalRun::Report(const Status& status) {
   if (!status) {
     Say(fmt::format("troupe: {}\n", status.error().message));
     if (run_ != RunId{}) {
-      Say(fmt::format("Nothing that was recorded is lost; go on with: troupe run {} --resume\n",
-                      file_));
+      Say(fmt::format("Nothing that was recorded is lost; go on with: troupe run {} --resume{}\n",
+                      Quoted(file_), StateDirFlag(options_.state_dir)));
     }
     return kExitRunFailed;
   }

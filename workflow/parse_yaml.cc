@@ -55,6 +55,15 @@ std::string Reworded(const std::string& message) {
   return message;
 }
 
+// yaml-cpp takes some tabs before a key for blanks, and stumbles over what comes next.
+std::optional<std::uint32_t> TabInIndentation(std::string_view text, std::size_t at) {
+  const std::size_t before = text.rfind('\n', std::min(at, text.size()) - 1);
+  std::size_t place = at == 0 || before == std::string_view::npos ? 0 : before + 1;
+  while (place < text.size() && text[place] == ' ') ++place;
+  if (place >= text.size() || place > at || text[place] != '\t') return std::nullopt;
+  return static_cast<std::uint32_t>(place);
+}
+
 bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 }  // namespace
@@ -497,6 +506,9 @@ bool ParseYaml(const Source& source, Problems& problems, Tree& tree) {
     const auto at = static_cast<std::uint32_t>(std::max(error.mark.pos, 0));
     if (const std::string alias = builder.AliasName(at); !alias.empty()) {
       return stop(at, "alias", fmt::format("alias {} is not defined", Quote(alias)));
+    }
+    if (const auto tab = TabInIndentation(source.text(), at)) {
+      return stop(*tab, "yaml", Reworded(YAML::ErrorMsg::TAB_IN_INDENTATION));
     }
     return stop(at, "yaml", Reworded(error.msg));
   }

@@ -13,7 +13,7 @@ namespace {
 using R = Reader;
 using F = Field;
 
-constexpr std::int64_t kBytesMax = 1'073'741'824;
+constexpr std::int64_t kBytesMax = 16'777'216;  // Kept of an output; the attendant keeps no more.
 
 std::uint32_t ReadClasses(Reader& reader, const Field& field) {
   std::vector<std::string_view> known;

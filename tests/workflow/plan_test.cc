@@ -56,6 +56,9 @@ TEST(Plan, RetryBudgetAndCircuitBreakers) {
   EXPECT_EQ(plan->agents[0].breaker->cooldown, seconds(7));
   EXPECT_EQ(plan->agents[1].breaker->failures, 2u);
   EXPECT_EQ(plan->agents[1].breaker->window, seconds(60));
+  EXPECT_EQ(ProblemsOf("name: x\nlimits: {max_stdout_bytes: 16777217}\ntasks: {t: {command: x}}\n"),
+            "f:2:28: error: \"max_stdout_bytes\" must be between 0 and 16777216, not 16777217 "
+            "[out-of-range]\n");
   const auto none = PlanOf("name: x\nagents: {a: {command: x}}\ntasks: {t: {command: x}}\n");
   EXPECT_EQ(none->retry_budget, kNone);
   EXPECT_FALSE(none->agents[0].breaker);

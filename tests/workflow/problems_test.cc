@@ -49,6 +49,8 @@ TEST(Problems, TextThatIsNoYamlIsOneProblem) {
       {"name: \"x", "f:1:9: error: a quoted string is not closed [yaml]\n"},
       {"name: a: b\n",
        "f:1:8: error: did not expect ':' here; put text that contains ': ' in quotes [yaml]\n"},
+      {"name: x\ntasks:\n\ta: {command: x}\n",
+       "f:3:1: error: a tab may not be used to indent; use spaces [yaml]\n"},
       {"a: 1\n\tb: 2\n", "f:2:1: error: a tab may not be used to indent; use spaces [yaml]\n"},
       {"nope: 1\nname: x\n  bad: 2\n",
        "f:3:6: error: did not expect ':' here; put text that contains ': ' in quotes [yaml]\n"},
