@@ -8,6 +8,12 @@
 namespace troupe {
 namespace {
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::uint64_t kSeeds = 100;
+#else
+constexpr std::uint64_t kSeeds = 2'000;
+#endif
+
 // Subtasks, loops, conditions, stages, hooks, skips and failures, drawn from a seed. No aborts:
 // what they cancel depends on what happens to run.
 class RandomWorkflow {
@@ -156,7 +162,7 @@ class World {
 
 TEST(ResumedRuns, EndAsIfNothingHadBeenKilled) {
   std::size_t failed = 0;
-  for (std::uint64_t seed = 1; seed <= 2'000; ++seed) {
+  for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
     const auto plan = RandomWorkflow(seed).Make();
     World calm(plan, seed, {});
     World killed(plan, seed, {.coordinator_crash = 0.03, .worker_crash = 0.02});

@@ -17,6 +17,7 @@ import time
 import unittest
 
 PROGRAM = ""
+SLOWNESS = float(os.environ.get("TROUPE_TEST_SLOWNESS", 1))  # Of a program with sanitizers.
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
 
 
@@ -30,7 +31,7 @@ class Case(unittest.TestCase):
 
     def troupe(self, *arguments, code=0, timeout=60):
         done = subprocess.run([PROGRAM, *arguments], cwd=self.directory, capture_output=True,
-                              text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+                              text=True, timeout=timeout * SLOWNESS, stdin=subprocess.DEVNULL)
         self.assertEqual(done.returncode, code, f"{arguments}\n{done.stdout}\n{done.stderr}")
         return done
 

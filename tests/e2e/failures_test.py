@@ -218,7 +218,7 @@ class Failures(unittest.TestCase):
             except OSError:
                 pass
         (made.work / "go").touch()
-        self.assertNotEqual(made.coordinator.process.wait(timeout=30), 0)
+        self.assertNotEqual(made.coordinator.process.wait(timeout=30 * fleet.SLOWNESS), 0)
         self.assertIn("disk is full", made.coordinator.text())
         ballast.unlink()
         made.coordinator.start().await_ready()
@@ -233,7 +233,7 @@ class Failures(unittest.TestCase):
         for path in (made.directory / "state" / "db").glob("MANIFEST-*"):
             path.write_bytes(b"garbage" * 100)
         made.coordinator.start()
-        self.assertNotEqual(made.coordinator.process.wait(timeout=20), 0)
+        self.assertNotEqual(made.coordinator.process.wait(timeout=20 * fleet.SLOWNESS), 0)
         self.assertIn("damaged", made.coordinator.text())
 
 

@@ -10,6 +10,7 @@ import tempfile
 import time
 
 PROGRAM = ""
+SLOWNESS = float(os.environ.get("TROUPE_TEST_SLOWNESS", 1))  # Of a program with sanitizers.
 
 
 def free_port():
@@ -19,7 +20,7 @@ def free_port():
 
 
 def eventually(holds, seconds=20, what="it"):
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * SLOWNESS
     while time.monotonic() < end:
         value = holds()
         if value:
@@ -64,7 +65,7 @@ class Daemon:
 
     def stop(self, seconds=20):
         self.process.terminate()
-        return self.process.wait(timeout=seconds)
+        return self.process.wait(timeout=seconds * SLOWNESS)
 
 
 class Fleet:
@@ -126,7 +127,7 @@ class Fleet:
     def call(self, *arguments, code=0, user="ann", timeout=60, cwd=None):
         """A client's command, as an operator."""
         done = subprocess.run([*self.client_prefix, PROGRAM, *arguments, *self.connect_flags(user)], cwd=cwd or self.work,
-                              capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+                              capture_output=True, text=True, timeout=timeout * SLOWNESS, stdin=subprocess.DEVNULL)
         if code is not None and done.returncode != code:
             raise AssertionError(f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}\n" + self.logs())
         return done

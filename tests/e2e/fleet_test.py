@@ -29,7 +29,7 @@ class Case(unittest.TestCase):
 
     def troupe(self, made, *arguments, code=0):
         done = subprocess.run([fleet.PROGRAM, *arguments], cwd=made.directory, capture_output=True,
-                              text=True, timeout=30, stdin=subprocess.DEVNULL)
+                              text=True, timeout=30 * fleet.SLOWNESS, stdin=subprocess.DEVNULL)
         self.assertEqual(done.returncode, code, f"{arguments}\n{done.stdout}\n{done.stderr}")
         return done
 
@@ -339,7 +339,7 @@ class Clients(Case):
             self.assertTrue(line, seen)
             seen += line
         (self.fleet.work / "go").touch()
-        rest, errors = process.communicate(timeout=60)
+        rest, errors = process.communicate(timeout=60 * fleet.SLOWNESS)
         self.assertEqual(process.returncode, 0, errors)
         text = seen + rest
         for word in ["one", "problem", "two", "three"]:
@@ -352,7 +352,7 @@ class Clients(Case):
         self.fleet.coordinator.kill()
         self.fleet.coordinator.start().await_ready()
         (self.fleet.work / "go").touch()
-        out, errors = process.communicate(timeout=60)
+        out, errors = process.communicate(timeout=60 * fleet.SLOWNESS)
         self.assertEqual(process.returncode, 0, errors)
         self.assertEqual(json.loads(out.splitlines()[-1])["event"], "run_finished")
         self.assertEqual(self.status("1")["task_list"][0]["attempts"], 1)
@@ -404,7 +404,7 @@ class Clients(Case):
 
         def runs(code=0, **more):
             done = subprocess.run([fleet.PROGRAM, "runs"], cwd=self.fleet.work, capture_output=True, text=True,
-                                  env={**environment, **more}, timeout=60)
+                                  env={**environment, **more}, timeout=60 * fleet.SLOWNESS)
             self.assertEqual(done.returncode, code, done.stderr)
             return done.stdout
 

@@ -21,6 +21,8 @@ import sys
 import tempfile
 import time
 
+SLOWNESS = float(os.environ.get("TROUPE_TEST_SLOWNESS", 1))  # Of a program with sanitizers.
+
 TASKS = 200
 LAYERS = 5
 
@@ -116,10 +118,10 @@ def one_run(program, directory, dice, kills_left, kill_workers, verbose):
         process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log)
         try:
             while kills < kills_left:
-                process.wait(timeout=dice.uniform(0.0, 0.6))
+                process.wait(timeout=dice.uniform(0.0, 0.6) * SLOWNESS)
                 break
             else:
-                process.wait(timeout=120)
+                process.wait(timeout=120 * SLOWNESS)
         except subprocess.TimeoutExpired:
             if kills >= kills_left:
                 process.kill()
@@ -131,12 +133,12 @@ def one_run(program, directory, dice, kills_left, kill_workers, verbose):
                     kills += 1
                 # The same `troupe run` goes on.
                 while process.poll() is None and kills < kills_left:
-                    time.sleep(dice.uniform(0.0, 0.6))  # The moment of the next kill.
+                    time.sleep(dice.uniform(0.0, 0.6) * SLOWNESS)  # The moment of the next kill.
                     worker = worker_of(process.pid)
                     if worker and process.poll() is None:
                         os.kill(worker, signal.SIGKILL)
                         kills += 1
-                process.wait(timeout=120)
+                process.wait(timeout=120 * SLOWNESS)
             else:
                 process.kill()
                 process.wait()

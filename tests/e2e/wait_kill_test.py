@@ -18,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 
-RESTART = 3.0  # Seconds that kills may add to a wait, on a busy machine.
+SLOWNESS = float(os.environ.get("TROUPE_TEST_SLOWNESS", 1))  # Of a program with sanitizers.
+RESTART = 3.0 * SLOWNESS  # Seconds that kills may add to a wait, on a busy machine.
 
 FLOW = r"""
 name: waits
@@ -90,7 +91,7 @@ def one_run(program, directory, dice, kills_left):
             process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log)
         # One kill a second at most: a wait is to be met by one or two of them.
         try:
-            process.wait(timeout=dice.uniform(0.7, 2.5) if kills < kills_left else 120)
+            process.wait(timeout=(dice.uniform(0.7, 2.5) if kills < kills_left else 120) * SLOWNESS)
             break
         except subprocess.TimeoutExpired:
             process.kill()
@@ -98,7 +99,9 @@ def one_run(program, directory, dice, kills_left):
             if kills >= kills_left:
                 sys.exit(f"{directory}: the run did not end")
             kills += 1
-            command = [program, "run", "flow.yaml", "--slots", "4", "--resume"]
+            known = os.path.exists(os.path.join(directory, ".troupe", "db"))
+            if known and subprocess.run([program, "export"], cwd=directory, capture_output=True).returncode == 0:
+                command = [program, "run", "flow.yaml", "--slots", "4", "--resume"]
     if process.returncode == 2 and "--resume" in command:
         state = subprocess.run([program, "runs"], cwd=directory, capture_output=True, text=True)
         if "succeeded" in state.stdout:  # It had ended, and was killed before it could say so.
