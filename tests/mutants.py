@@ -12,10 +12,19 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 COPIED = ["base", "bench", "cli", "cmake", "config", "coordinator", "deploy", "docs", "examples", "fuzz",
           "protocol", "simulation", "storage", "tests", "worker", "workflow", "CMakeLists.txt"]
-TEST_SECONDS = 300
+SECONDS_MIN = 20  # That a test may take, and ten times what it takes without a defect.
+
+
+def copy_changed(source, target):
+    """A file that stays as it is keeps its time, so that it is not compiled again; a changed one gets a new time."""
+    data = pathlib.Path(source).read_bytes()
+    target = pathlib.Path(target)
+    if not target.exists() or target.read_bytes() != data:
+        target.write_bytes(data)
 
 
 class Mutant:
@@ -67,7 +76,30 @@ def misfits(root, mutants):
             yield f"{where}: it names no test"
 
 
-def survivors(mutant, source, build):
+def run_test(program, test, limit):
+    """Whether it passes; None: it takes longer than the limit."""
+    try:
+        return subprocess.run([str(program), f"--gtest_filter={test}:*/{test}/*"], capture_output=True,
+                              timeout=limit, cwd=program.parent).returncode == 0
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def seconds_of(chosen, build):
+    """How long each test may take; it must pass without a defect."""
+    limits = {}
+    for mutant in chosen:
+        for test in mutant.tests:
+            if test in limits:
+                continue
+            begin = time.monotonic()
+            if not run_test(build / mutant.program, test, None):
+                sys.exit(f"mutants: {test} fails without any defect")
+            limits[test] = max(SECONDS_MIN, 10 * (time.monotonic() - begin))
+    return limits
+
+
+def survivors(mutant, source, build, limits):
     """The tests that do not find it, or why that cannot be said."""
     path = source / mutant.file
     before = path.read_text()
@@ -77,16 +109,7 @@ def survivors(mutant, source, build):
         if built.returncode != 0:
             return ["it does not compile: " + "\n".join(
                 line for line in built.stdout.splitlines() if "error" in line)[:400]]
-        alive = []
-        for test in mutant.tests:
-            try:
-                run = subprocess.run([str(build / mutant.program), f"--gtest_filter={test}:*/{test}/*"],
-                                     capture_output=True, timeout=TEST_SECONDS, cwd=build)
-                if run.returncode == 0:
-                    alive.append(test)
-            except subprocess.TimeoutExpired:
-                pass  # It hangs where it passed before.
-        return alive
+        return [test for test in mutant.tests if run_test(build / mutant.program, test, limits[test])]
     finally:
         path.write_text(before)
 
@@ -104,17 +127,18 @@ def main():
     source = build / "source"
     for name in COPIED:
         if (root / name).is_dir():
-            shutil.copytree(root / name, source / name, dirs_exist_ok=True)
+            shutil.copytree(root / name, source / name, copy_function=copy_changed, dirs_exist_ok=True)
         elif (root / name).exists():
-            shutil.copy2(root / name, source / name)
+            copy_changed(root / name, source / name)
     configure = ["cmake", "-S", str(source), "-B", str(build), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=None",
                  "-DCMAKE_CXX_FLAGS=-O0"]
     subprocess.run(configure, check=True, stdout=subprocess.DEVNULL)
     programs = sorted({m.program for m in chosen})
     subprocess.run(["ninja", "-C", str(build), *programs], check=True, stdout=subprocess.DEVNULL)
+    limits = seconds_of(chosen, build)
     failed = 0
     for mutant in chosen:
-        alive = survivors(mutant, source, build)
+        alive = survivors(mutant, source, build, limits)
         failed += bool(alive)
         print(f"{'SURVIVES' if alive else 'found'}: {mutant.heading} ({mutant.file})"
               + "".join(f"\n    {test}" for test in alive), flush=True)

@@ -215,11 +215,13 @@ TEST(Hooks, AreRecordsWithTheirOutput) {
   PlanMaker maker;
   maker.Task("one");
   maker.AddHook(HookList::PostWorkflow, "post");
+  maker.plan().hooks[static_cast<std::size_t>(HookList::PostWorkflow)][0].description = "Tidy up";
   Story story(maker);
   EXPECT_EQ(story.Run(), RunState::Succeeded);
 
   const HookRecord record = story.cluster.State().hooks.at(0);
   EXPECT_EQ(record.command, "post");
+  EXPECT_EQ(record.description, "Tidy up");
   EXPECT_EQ(record.worker, "w1");
   EXPECT_GT(record.ended, record.started);
 }
