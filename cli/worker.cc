@@ -28,9 +28,13 @@ constexpr Duration kTroubleEvery = std::chrono::seconds(30);
 constexpr Duration kTroubleAfter = std::chrono::seconds(3);  // A connection takes a moment,
 constexpr Duration kLostAfter = std::chrono::seconds(1);     // … and so does another hello.
 
+// Beside the program in a build, in ../lib/troupe where it is installed.
 fs::path AttendantProgram() {
+  constexpr const char* kName = "troupe-attendant";
   std::error_code error;
-  return fs::read_symlink("/proc/self/exe", error).parent_path() / "troupe-attendant";
+  const fs::path directory = fs::read_symlink("/proc/self/exe", error).parent_path();
+  if (fs::exists(directory / kName, error)) return directory / kName;
+  return directory.parent_path() / "lib" / "troupe" / kName;
 }
 
 int Fail(const std::string& message) {
