@@ -125,8 +125,9 @@ class Container:
                 self.process.kill()
                 self.process.wait()
         self.log.close()
-        if self.group:
-            for path, _, _ in os.walk(self.group, topdown=False):
+        # Also in other hierarchies, to which nspawn carries the name of the group.
+        for group in [self.group, *pathlib.Path("/sys/fs/cgroup").glob(f"*/{self.name}")]:
+            for path, _, _ in os.walk(group or "/nonexistent", topdown=False):
                 try:
                     os.rmdir(path)
                 except OSError:
