@@ -176,7 +176,7 @@ int RunDaemon(const WorkerCommand& command, const std::string& file, const Worke
 }  // namespace
 
 int RunWorker(const WorkerCommand& command) {
-  StartLog("worker");
+  StartLog("worker", {});
   const fs::path attendant = AttendantProgram();
   std::error_code error;
   if (!fs::exists(attendant, error)) {
@@ -189,6 +189,7 @@ int RunWorker(const WorkerCommand& command) {
     Say(config.error().message);
     return kExitBadRequest;
   }
+  StartLog("worker", config->log);
   WorkerDaemonOptions options;
   options.attendant = attendant;
   if (Status read = ReadKeys(config->connect, options); !read) return Fail(read.error().message);

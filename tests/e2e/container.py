@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -115,6 +116,12 @@ class Container:
         if code is not None and done.returncode != code:
             raise AssertionError(f"{script}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
+
+    def fetch(self, address):
+        """What a web server inside answers."""
+        program = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
+        return subprocess.run(["nsenter", "-t", str(self.init), "-n", sys.executable, "-c", program, address],
+                              capture_output=True, text=True, timeout=30, check=True).stdout
 
     def end(self):
         if self.process.poll() is None:

@@ -122,10 +122,19 @@ class Package(unittest.TestCase):
         done = self.machine.call(f"systemd-analyze verify --man=no {UNITS.replace(' ', '.service ')}.service")
         self.assertEqual(done.stdout + done.stderr, "")
 
-    def test_2_is_locked_in(self):
+    def test_2_are_locked_in(self):
         self.start()
         self.assertLessEqual(self.exposure("troupe-coordinator.service"), 1.5)
         self.assertLessEqual(self.exposure("troupe-worker.service"), 3.5)
+
+    def test_2_tells_its_metrics(self):
+        def fetch():
+            return self.machine.fetch("http://127.0.0.1:9464/metrics")
+
+        eventually(lambda: 'troupe_workers{state="connected"} 1\n' in fetch(), what="a worker in the metrics")
+        samples = fetch()
+        self.assertRegex(samples, r"process_open_fds [1-9]")
+        self.assertRegex(samples, r"troupe_store_bytes [1-9]")
 
     def test_3_a_killed_coordinator_comes_back_and_its_run_goes_on(self):
         run = self.submit("one")
