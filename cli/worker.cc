@@ -37,6 +37,17 @@ fs::path AttendantProgram() {
   return directory.parent_path() / "lib" / "troupe" / kName;
 }
 
+// Where attempts are kept if nothing else is said. systemd names the directory that it made for us,
+// or several.
+fs::path UsualSpool(const std::string& worker) {
+  const char* given = std::getenv("STATE_DIRECTORY");
+  if (given == nullptr || *given == '\0') {
+    return fs::path(kDaemonStateDir) / "workers" / worker / "spool";
+  }
+  const std::string directories = given;
+  return fs::path(directories.substr(0, directories.find(':'))) / "spool";
+}
+
 int Fail(const std::string& message) {
   Say(fmt::format("troupe worker: {}\n", message));
   return kExitBadRequest;
@@ -149,9 +160,8 @@ int RunDaemon(const WorkerCommand& command, const std::string& file, const Worke
               WorkerDaemonOptions options) {
   options.worker = Offer(config);
   options.endpoint = EndpointOf(config.connect);
-  options.spool = config.spool_dir.empty()
-                      ? fs::path(kDaemonStateDir) / "workers" / options.worker.name / "spool"
-                      : fs::path(config.spool_dir);
+  options.spool =
+      config.spool_dir.empty() ? UsualSpool(options.worker.name) : fs::path(config.spool_dir);
   Reporter reporter(options.endpoint);
   options.on_turn = [&](const WorkerStatus& status) { reporter.On(status); };
   options.on_hangup = [&]() -> std::optional<WorkerOptions> {

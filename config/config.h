@@ -62,7 +62,7 @@ struct WorkerConfig {
   std::uint32_t slots = 0;  // 0: as many as the machine has cores.
   std::vector<std::string> labels = {};
   std::string work_dir = "";   // "": the run directory of each run.
-  std::string spool_dir = "";  // "": workers/NAME/spool in kDaemonStateDir.
+  std::string spool_dir = "";  // "": systemd's, or workers/NAME/spool in kDaemonStateDir.
   bool all_providers = true;   // None were named.
   std::map<std::string, ProviderConfig> providers = {};
   LogConfig log = {};

@@ -92,6 +92,15 @@ class Samples(Case):
                 self.assertTrue(any(word.split("=")[1].startswith(mount) for mount in mounts), word)
 
 
+class Unit(Case):
+    def test_a_worker_keeps_its_spool_where_systemd_says(self):
+        worker = self.fleet.add_worker("w1", environment={"STATE_DIRECTORY": f"{self.directory}/s:{self.directory}/t"})
+        at = worker.arguments.index("--spool-dir")
+        del worker.arguments[at:at + 2]
+        self.fleet.start()
+        self.assertIn(f"spool {self.directory}/s/spool\n", worker.text())
+
+
 class Slurm(Case):
     def test_a_job_brings_its_workers_and_drains_them_before_its_end(self):
         head = self.fleet.coordinator.start().await_ready()
