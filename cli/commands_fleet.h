@@ -19,6 +19,12 @@ struct KeygenOptions {
 };
 int MakeKey(const KeygenOptions& options);
 
+// "": not given.
+struct LogFlags {
+  std::string format = "";
+  std::string level = "";
+};
+
 struct CoordinatorCommand {
   std::string config = "";
   bool check = false;
@@ -31,6 +37,8 @@ struct CoordinatorCommand {
   double heartbeat_secs = 0;
   double recovery_grace_secs = 0;
   double reconnect_window_secs = 0;
+  std::string metrics = "";
+  LogFlags log = {};
 };
 int RunCoordinator(const CoordinatorCommand& command);
 
@@ -46,6 +54,7 @@ struct WorkerCommand {
   // A worker process of `troupe run`: it ends when the other end of this descriptor closes, and
   // flags are all that it goes by. -1: a daemon.
   int lifeline = -1;
+  LogFlags log = {};
 };
 int RunWorker(const WorkerCommand& command);
 

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 
 #include "cli/read_file.h"
 
@@ -38,6 +40,18 @@ void Put(const std::string& flag, std::string& path) {
 
 void Put(double flag, Duration& time) {
   if (flag > 0) time = Seconds(flag);
+}
+
+void Put(const LogFlags& flags, LogConfig& log) {
+  const auto find = [](const auto& words, const std::string& word) {
+    return std::find(std::begin(words), std::end(words), word) - std::begin(words);
+  };
+  if (!flags.format.empty()) {
+    log.format = static_cast<LogConfig::Format>(find(kLogFormats, flags.format));
+  }
+  if (!flags.level.empty()) {
+    log.level = static_cast<LogConfig::Level>(find(kLogLevels, flags.level));
+  }
 }
 
 template <class Config>
@@ -83,6 +97,8 @@ Result<CoordinatorConfig> LoadCoordinatorConfig(const std::string& file,
   Put(flags.heartbeat_secs, config->heartbeat);
   Put(flags.recovery_grace_secs, config->recovery_grace);
   Put(flags.reconnect_window_secs, config->reconnect_window);
+  if (!flags.metrics.empty()) config->metrics_listen = flags.metrics;
+  Put(flags.log, config->log);
   return Judge(*std::move(config), file);
 }
 
@@ -95,6 +111,7 @@ Result<WorkerConfig> LoadWorkerConfig(const std::string& file, const WorkerComma
   if (!flags.labels.empty()) config->labels = flags.labels;
   Put(flags.work_dir, config->work_dir);
   Put(flags.spool_dir, config->spool_dir);
+  Put(flags.log, config->log);
   return Judge(*std::move(config), file);
 }
 

@@ -19,6 +19,8 @@
 #include "cli/commands.h"
 #include "cli/commands_fleet.h"
 #include "cli/config_file.h"
+#include "cli/counted_store.h"
+#include "cli/metrics_server.h"
 #include "cli/print.h"
 #include "cli/service.h"
 #include "coordinator/coordinator_daemon.h"
@@ -72,6 +74,8 @@ class CoordinatorServer {
 
  private:
   Status Listen();
+  Status ListenForMetrics();
+  void MakeDaemon(RouterEndpoint router, RunId next_run);
   Status ResumeRuns();
   void Look();
   void TellStatus(bool ready);
@@ -81,10 +85,13 @@ class CoordinatorServer {
   Service service_;
   std::optional<StateLock> lock_;
   std::unique_ptr<RocksDbCheckpointStore> store_;
+  Tally tally_{Clock().Now()};
+  std::optional<CountedStore> counted_;
   RouterOptions router_ = {};
   std::optional<AccessFile> access_;
   AccessList keys_;
   std::unique_ptr<CoordinatorDaemon> daemon_;
+  std::unique_ptr<MetricsServer> metrics_;  // Null: off.
   Instant looked_{};
   bool hangup_ = false;
   bool leave_ = false;
@@ -98,9 +105,12 @@ Status CoordinatorServer::Start() {
   auto store = RocksDbCheckpointStore::Open(fs::path(config_.state_dir) / "db");
   if (!store) return store.error();
   store_ = *std::move(store);
+  counted_.emplace(*store_, tally_);
   if (Status listening = Listen(); !listening) return listening;
+  if (Status listening = ListenForMetrics(); !listening) return listening;
   if (Status resumed = ResumeRuns(); !resumed) return resumed;
   TellStatus(true);
+  Look();
   spdlog::info("ready");
   return {};
 }
@@ -139,25 +149,51 @@ Status CoordinatorServer::Listen() {
   std::ofstream(fs::path(config_.state_dir) / "endpoint") << router->endpoints()[0] << "\n";
   const Result<RunId> last = store_->LastRun();
   if (!last) return last.error();
-  daemon_ = std::make_unique<CoordinatorDaemon>(
-      *std::move(router), *store_,
-      CoordinatorOptions{.lease = config_.lease,
-                         .heartbeat = config_.heartbeat,
-                         .grace = config_.recovery_grace,
-                         .window = config_.reconnect_window,
-                         .seed = RandomSeed()},
-      RunId{last->value + 1}, [](const RunEvent& event) {
-        if (event.kind == RunEvent::Kind::WorkerJoined) {
-          spdlog::info("worker {} has joined", event.worker);
-        } else if (event.kind == RunEvent::Kind::WorkerLost) {
-          spdlog::warn("worker {} is lost", event.worker);
-        } else if (event.kind == RunEvent::Kind::RunFinished) {
-          spdlog::info("run {} {}", event.run.value, event.status);
-        }
-      });
+  MakeDaemon(*std::move(router), RunId{last->value + 1});
+  return {};
+}
+
+void CoordinatorServer::MakeDaemon(RouterEndpoint router, RunId next_run) {
+  const auto tell = [this](const RunEvent& event) {
+    tally_.OnEvent(event);
+    if (event.kind == RunEvent::Kind::WorkerJoined) {
+      spdlog::info("worker {} has joined", event.worker);
+    } else if (event.kind == RunEvent::Kind::WorkerLost) {
+      spdlog::warn("worker {} is lost", event.worker);
+    } else if (event.kind == RunEvent::Kind::RunFinished) {
+      spdlog::info("run {} {}", event.run.value, event.status);
+    }
+  };
+  daemon_ =
+      std::make_unique<CoordinatorDaemon>(std::move(router), *counted_,
+                                          CoordinatorOptions{.lease = config_.lease,
+                                                             .heartbeat = config_.heartbeat,
+                                                             .grace = config_.recovery_grace,
+                                                             .window = config_.reconnect_window,
+                                                             .seed = RandomSeed()},
+                                          next_run, tell);
   daemon_->OnNote([](const std::string& note) { spdlog::warn("{}", note); });
+  daemon_->OnDispatch(
+      [this](std::uint64_t attempts, Duration took) { tally_.OnDispatch(attempts, took); });
   daemon_->Admit(keys_);
   daemon_->Serve(fs::path(config_.state_dir) / "db", RandomSeed());
+}
+
+// Nobody asked for the usual address: if it is taken, there are no metrics.
+Status CoordinatorServer::ListenForMetrics() {
+  if (config_.metrics_listen == kMetricsOff) return {};
+  const bool asked = !config_.metrics_listen.empty();
+  Result<std::unique_ptr<MetricsServer>> server =
+      MetricsServer::Listen(asked ? config_.metrics_listen : std::string(kMetricsListen),
+                            (fs::path(config_.state_dir) / "db").string());
+  if (server) {
+    metrics_ = *std::move(server);
+    spdlog::info("metrics at http://{}/metrics", metrics_->address());
+  } else if (asked) {
+    return server.error();
+  } else {
+    spdlog::warn("{}", server.error().message);
+  }
   return {};
 }
 
@@ -184,6 +220,9 @@ void CoordinatorServer::Look() {
   looked_ = daemon_->Now();
   service_.Beat(looked_);
   TellStatus(false);
+  if (metrics_ != nullptr) {
+    metrics_->Publish({tally_, GaugesOf(daemon_->coordinator(), looked_)});
+  }
   if (!access_ || !(hangup_ || access_->HasChanged())) return;
   Result<AccessList> keys = access_->Read();
   if (!keys) {
@@ -239,7 +278,7 @@ int RunCoordinator(const CoordinatorCommand& command) {
     Print(fmt::format("{}: ok\n", file.empty() ? "troupe coordinator" : file));
     return kExitOk;
   }
-  StartLog("coordinator");
+  StartLog("coordinator", config->log);
   spdlog::info("configuration: {}", file.empty() ? "defaults and flags" : file);
   if (Status started = server.Start(); !started) {
     Say(fmt::format("troupe coordinator: {}\n", started.error().message));

@@ -14,6 +14,7 @@
 #include "cli/print.h"
 #include "cli/state.h"
 #include "cli/text.h"
+#include "config/config.h"
 #include "workflow/compile.h"
 
 namespace troupe {
@@ -111,6 +112,15 @@ void AddRun(CLI::App& app, RunOptions& options, std::function<int()>& action) {
   run->callback([&] { action = [&] { return RunWorkflow(options); }; });
 }
 
+void AddLog(CLI::App* command, LogFlags& flags) {
+  const auto word = [&](const char* name, std::string& value, const char* about, auto& words) {
+    command->add_option(name, value, about)
+        ->check(CLI::IsMember(std::vector<std::string>(std::begin(words), std::end(words))));
+  };
+  word("--log-format", flags.format, "plain lines (default) or JSON", kLogFormats);
+  word("--log-level", flags.level, "what is logged, and above (default: info)", kLogLevels);
+}
+
 void AddCoordinator(CLI::App& app, CoordinatorCommand& command, std::function<int()>& action) {
   CLI::App* c = app.add_subcommand("coordinator", "the daemon that owns runs and workers");
   c->add_option("--config", command.config,
@@ -131,6 +141,9 @@ void AddCoordinator(CLI::App& app, CoordinatorCommand& command, std::function<in
           "seconds that workers have to come back after a restart");
   seconds("--reconnect-window", command.reconnect_window_secs,
           "seconds that a worker goes on without us");
+  c->add_option("--metrics", command.metrics,
+                "HOST:PORT for Prometheus, or off (default: 127.0.0.1:9464 if it is free)");
+  AddLog(c, command.log);
   c->callback([&] { action = [&] { return RunCoordinator(command); }; });
 }
 
@@ -147,6 +160,7 @@ void AddWorker(CLI::App& app, WorkerCommand& command, std::function<int()>& acti
   worker->add_option("--work-dir", command.work_dir, "where attempts run");
   worker->add_option("--spool-dir", command.spool_dir, "where attempts are kept");
   worker->add_option("--lifeline", command.lifeline)->group("");  // Of `run`.
+  AddLog(worker, command.log);
   worker->callback([&] { action = [&] { return RunWorker(command); }; });
 }
 

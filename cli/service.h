@@ -7,11 +7,14 @@
 #include <vector>
 
 #include "base/time.h"
+#include "config/config.h"
 
 namespace troupe {
 
-// Lines on stderr with time and level; for all that is logged from here on.
-void StartLog(const std::string& name);
+// Lines on stderr with time and level, plain or as JSON objects; for all that is logged from here
+// on. Whatever names, paths and errors hold, a line stays one line, and control characters are
+// escaped.
+void StartLog(const std::string& name, const LogConfig& config);
 
 // So that a thousand workers can be connected: as many open files as the system allows us.
 void RaiseFileLimit();

@@ -28,9 +28,24 @@ constexpr Duration kTroubleEvery = std::chrono::seconds(30);
 constexpr Duration kTroubleAfter = std::chrono::seconds(3);  // A connection takes a moment,
 constexpr Duration kLostAfter = std::chrono::seconds(1);     // … and so does another hello.
 
+// Beside the program in a build, in ../lib/troupe where it is installed.
 fs::path AttendantProgram() {
+  constexpr const char* kName = "troupe-attendant";
   std::error_code error;
-  return fs::read_symlink("/proc/self/exe", error).parent_path() / "troupe-attendant";
+  const fs::path directory = fs::read_symlink("/proc/self/exe", error).parent_path();
+  if (fs::exists(directory / kName, error)) return directory / kName;
+  return directory.parent_path() / "lib" / "troupe" / kName;
+}
+
+// Where attempts are kept if nothing else is said. systemd names the directory that it made for us,
+// or several.
+fs::path UsualSpool(const std::string& worker) {
+  const char* given = std::getenv("STATE_DIRECTORY");
+  if (given == nullptr || *given == '\0') {
+    return fs::path(kDaemonStateDir) / "workers" / worker / "spool";
+  }
+  const std::string directories = given;
+  return fs::path(directories.substr(0, directories.find(':'))) / "spool";
 }
 
 int Fail(const std::string& message) {
@@ -145,9 +160,8 @@ int RunDaemon(const WorkerCommand& command, const std::string& file, const Worke
               WorkerDaemonOptions options) {
   options.worker = Offer(config);
   options.endpoint = EndpointOf(config.connect);
-  options.spool = config.spool_dir.empty()
-                      ? fs::path(kDaemonStateDir) / "workers" / options.worker.name / "spool"
-                      : fs::path(config.spool_dir);
+  options.spool =
+      config.spool_dir.empty() ? UsualSpool(options.worker.name) : fs::path(config.spool_dir);
   Reporter reporter(options.endpoint);
   options.on_turn = [&](const WorkerStatus& status) { reporter.On(status); };
   options.on_hangup = [&]() -> std::optional<WorkerOptions> {
@@ -172,7 +186,7 @@ int RunDaemon(const WorkerCommand& command, const std::string& file, const Worke
 }  // namespace
 
 int RunWorker(const WorkerCommand& command) {
-  StartLog("worker");
+  StartLog("worker", {});
   const fs::path attendant = AttendantProgram();
   std::error_code error;
   if (!fs::exists(attendant, error)) {
@@ -185,6 +199,7 @@ int RunWorker(const WorkerCommand& command) {
     Say(config.error().message);
     return kExitBadRequest;
   }
+  StartLog("worker", config->log);
   WorkerDaemonOptions options;
   options.attendant = attendant;
   if (Status read = ReadKeys(config->connect, options); !read) return Fail(read.error().message);

@@ -42,6 +42,32 @@ void Texts(Reader& reader, const Field& field, std::vector<std::string>& texts) 
   for (const Named& item : reader.Strings(field)) texts.emplace_back(item.name);
 }
 
+template <class Word, std::size_t N>
+void ReadWord(Reader& reader, const Field& field, const std::string_view (&words)[N], Word& word) {
+  const auto chosen = reader.Word(field, {std::begin(words), std::end(words)});
+  if (chosen) word = static_cast<Word>(*chosen);
+}
+
+constexpr Key<LogConfig> kLogKeys[] = {
+    {"format", Support::Now,
+     [](R& r, const F& f, LogConfig& c) { ReadWord(r, f, kLogFormats, c.format); }},
+    {"level", Support::Now,
+     [](R& r, const F& f, LogConfig& c) { ReadWord(r, f, kLogLevels, c.level); }},
+};
+
+void ReadLog(Reader& reader, const Field& field, LogConfig& log) {
+  if (reader.IsMap(field)) ReadMap(reader, field.node, kLogKeys, {"", "log"}, log);
+}
+
+constexpr Key<CoordinatorConfig> kMetricsKeys[] = {
+    {"listen", Support::Now,
+     [](R& r, const F& f, CoordinatorConfig& c) { Text(r, f, c.metrics_listen); }},
+};
+
+void ReadMetrics(Reader& reader, const Field& field, CoordinatorConfig& config) {
+  if (reader.IsMap(field)) ReadMap(reader, field.node, kMetricsKeys, {"", "metrics"}, config);
+}
+
 constexpr Key<CoordinatorConfig> kCoordinatorKeys[] = {
     {"state_dir", Support::Now,
      [](R& r, const F& f, CoordinatorConfig& c) { Text(r, f, c.state_dir); }},
@@ -59,6 +85,8 @@ constexpr Key<CoordinatorConfig> kCoordinatorKeys[] = {
      [](R& r, const F& f, CoordinatorConfig& c) { Time(r, f, c.recovery_grace); }},
     {"reconnect_window_secs", Support::Now,
      [](R& r, const F& f, CoordinatorConfig& c) { Time(r, f, c.reconnect_window); }},
+    {"metrics", Support::Now, ReadMetrics},
+    {"log", Support::Now, [](R& r, const F& f, CoordinatorConfig& c) { ReadLog(r, f, c.log); }},
 };
 
 constexpr Key<ConnectConfig> kClientKeys[] = {
@@ -142,6 +170,7 @@ constexpr Key<WorkerConfig> kWorkerKeys[] = {
     {"work_dir", Support::Now, [](R& r, const F& f, WorkerConfig& c) { Text(r, f, c.work_dir); }},
     {"spool_dir", Support::Now, [](R& r, const F& f, WorkerConfig& c) { Text(r, f, c.spool_dir); }},
     {"providers", Support::Now, ReadProviders},
+    {"log", Support::Now, [](R& r, const F& f, WorkerConfig& c) { ReadLog(r, f, c.log); }},
 };
 
 // A file without a word in it is a configuration of defaults.
@@ -181,6 +210,20 @@ std::string WrongWithEndpoint(std::string_view endpoint) {
        endpoint.find_first_not_of("0123456789", colon + 1) == std::string_view::npos);
   if (has_port) return "";
   return fmt::format("\"{}\" is no endpoint; one is tcp://HOST:PORT or ipc:///PATH", endpoint);
+}
+
+// "127.0.0.1:9464", "[::1]:9464", "localhost:0".
+bool IsHostPort(std::string_view address) {
+  const std::size_t colon = address.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return false;
+  const std::string_view host = address.substr(0, colon);
+  if (host.find(':') != std::string_view::npos && !(host.front() == '[' && host.back() == ']')) {
+    return false;
+  }
+  const std::string_view port = address.substr(colon + 1);
+  if (port.empty() || port.size() > 5) return false;
+  if (port.find_first_not_of("0123456789") != std::string_view::npos) return false;
+  return std::stoi(std::string(port)) <= 65'535;
 }
 
 constexpr const char* kPlain =
@@ -235,6 +278,11 @@ std::string Check(const CoordinatorConfig& config) {
     if (config.key.empty() && !config.insecure && !IsLoopback(endpoint)) {
       return fmt::format(kPlain, endpoint, "can be reached from");
     }
+  }
+  if (!config.metrics_listen.empty() && config.metrics_listen != kMetricsOff &&
+      !IsHostPort(config.metrics_listen)) {
+    return fmt::format("metrics cannot listen on \"{}\"; say HOST:PORT, as {}, or off",
+                       config.metrics_listen, kMetricsListen);
   }
   if (config.lease < 2 * config.heartbeat) {
     return "lease_secs must be at least twice heartbeat_secs: one heartbeat may be lost";

@@ -17,6 +17,18 @@ namespace troupe {
 
 inline constexpr std::string_view kDaemonStateDir = "/var/lib/troupe";
 
+inline constexpr std::string_view kMetricsListen = "127.0.0.1:9464";
+inline constexpr std::string_view kMetricsOff = "off";
+
+struct LogConfig {
+  enum class Format : std::uint8_t { Plain, Json };
+  enum class Level : std::uint8_t { Debug, Info, Warn, Error };
+  Format format = Format::Plain;
+  Level level = Level::Info;  // And above.
+};
+inline constexpr std::string_view kLogFormats[] = {"plain", "json"};
+inline constexpr std::string_view kLogLevels[] = {"debug", "info", "warn", "error"};
+
 struct CoordinatorConfig {
   std::string state_dir = std::string(kDaemonStateDir);
   std::vector<std::string> listen = {};  // Empty: a socket in the state directory.
@@ -27,6 +39,9 @@ struct CoordinatorConfig {
   Duration heartbeat = std::chrono::seconds(1);
   Duration recovery_grace = std::chrono::seconds(60);
   Duration reconnect_window = std::chrono::seconds(300);
+  // HOST:PORT, or kMetricsOff. "": kMetricsListen if it is free.
+  std::string metrics_listen = "";
+  LogConfig log = {};
 };
 
 // How to reach a coordinator.
@@ -47,9 +62,10 @@ struct WorkerConfig {
   std::uint32_t slots = 0;  // 0: as many as the machine has cores.
   std::vector<std::string> labels = {};
   std::string work_dir = "";   // "": the run directory of each run.
-  std::string spool_dir = "";  // "": workers/NAME/spool in kDaemonStateDir.
+  std::string spool_dir = "";  // "": systemd's, or workers/NAME/spool in kDaemonStateDir.
   bool all_providers = true;   // None were named.
   std::map<std::string, ProviderConfig> providers = {};
+  LogConfig log = {};
 };
 
 template <class Config>

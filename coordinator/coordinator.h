@@ -48,6 +48,7 @@ class Coordinator {
 
   const LiveRun* Find(RunId run) const;
   const WorkerPool& pool() const { return pool_; }
+  const std::map<RunId, LiveRun>& runs() const { return runs_; }
   // Runs that have not ended.
   std::size_t live() const { return runs_.size(); }
 

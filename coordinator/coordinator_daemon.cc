@@ -41,6 +41,7 @@ void CoordinatorDaemon::Restore(const Resumable& saved, bool dormant) {
 }
 
 Status CoordinatorDaemon::Do(const Event& event) {
+  turn_began_ = clock_.Now();
   coordinator_.Step(event, clock_.Now(), effects_);
   return Finish();
 }
@@ -76,6 +77,7 @@ void CoordinatorDaemon::Wait(std::vector<WaitFd>& fds, Duration timeout) {
 
 Status CoordinatorDaemon::Turn(std::vector<WaitFd>& fds, Duration timeout) {
   Wait(fds, timeout);
+  turn_began_ = clock_.Now();
   for (std::size_t n = 0; n < kDrainMax; ++n) {
     std::optional<Incoming> incoming = endpoint_.Receive();
     if (!incoming) break;
@@ -167,6 +169,8 @@ Status CoordinatorDaemon::Finish() {
   Status done = Advance(coordinator_, store_, clock_.Now(), effects,
                         [this](const Outgoing& outgoing) { Send(outgoing); });
   if (!done) return done;
+  const std::uint64_t sent = std::exchange(attempts_sent_, 0);
+  if (sent > 0 && dispatched_) dispatched_(sent, clock_.Now() - turn_began_);
   for (const SubmitReply& reply : effects.replies) last_submitted_ = reply.run;
   for (const RunEvent& event : effects.tell) tell_(event);
   if (service_ != nullptr) {
@@ -181,6 +185,7 @@ Status CoordinatorDaemon::Finish() {
 // A large dispatch goes out in parts; a peer that takes nothing now gets it in a later turn.
 void CoordinatorDaemon::Send(const Outgoing& outgoing) {
   if (const auto* dispatch = std::get_if<Dispatch>(&outgoing.message)) {
+    attempts_sent_ += dispatch->specs.size();
     struct Dispatch part {
       dispatch->session, {}
     };

@@ -38,6 +38,11 @@ class CoordinatorDaemon {
   // it happens.
   void OnNote(std::function<void(const std::string&)> note) { note_ = std::move(note); }
 
+  // `dispatched` hears after each turn that sent attempts how many, and how long after its begin.
+  void OnDispatch(std::function<void(std::uint64_t attempts, Duration took)> dispatched) {
+    dispatched_ = std::move(dispatched);
+  }
+
   // Clients may submit, read, watch and follow. `db`: the directory of the store. Without, they can
   // only give orders to the runs that are there.
   void Serve(const std::filesystem::path& db, std::uint64_t seed);
@@ -87,6 +92,9 @@ class CoordinatorDaemon {
   RunId last_submitted_{};
   AccessList access_;
   std::function<void(const std::string&)> note_;
+  std::function<void(std::uint64_t, Duration)> dispatched_;
+  std::uint64_t attempts_sent_ = 0;  // In this turn.
+  Instant turn_began_{};
   Instant noted_at_{};
   std::size_t unnoted_ = 0;               // Since then.
   std::map<std::string, Queue> waiting_;  // By peer.

@@ -364,6 +364,7 @@ void LiveRun::RestoreTasks(const Checkpoint& checkpoint, const std::vector<Attem
 // What was running is expected from its worker, which is made known so that it is waited for.
 void LiveRun::RestoreTask(std::uint32_t task, Turn& turn) {
   const TaskRecord& r = tasks_[task].record;
+  if (IsSettled(r.state)) ++settled_as_[static_cast<std::size_t>(r.state)];
   if (IsIteration(task)) {
     LiveLoop& loop = loops_.at(tasks_[task].planned);
     loop.open += IsSettled(r.state) || r.state == TaskState::Pending ? 0 : 1;

@@ -4,11 +4,13 @@
 // coordinator writes them before anything is sent. Restore() from those records gives the same run
 // again. Used by one thread.
 //
-// In six files: live_run.cc (life and phases), live_run_tasks.cc (what becomes of each task),
+// In seven files: live_run.cc (life and phases), live_run_tasks.cc (what becomes of each task),
 // live_run_recovery.cc (what a failure leads to), live_run_joins.cc (conditions, parents, loops),
-// live_run_hooks.cc (hooks and stages), live_run_place.cc (what starts where).
+// live_run_hooks.cc (hooks and stages), live_run_place.cc (what starts where), live_run_counts.cc
+// (metrics).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -115,6 +117,17 @@ class LiveRun final : public RunValues {
   };
   LoopCounts Iterations(std::uint32_t loop) const;
   const std::vector<HookRecord> Hooks() const;
+
+  // For metrics. Tasks by their state, where parents and loops under way count as pending; agents
+  // that are shut.
+  using StateCounts = std::array<std::uint32_t, kTaskStateCount>;
+  StateCounts CountTasks() const;
+  struct ShutCounts {
+    std::uint32_t open = 0;  // Its breaker is open,
+    std::uint32_t half_open = 0;
+    std::uint32_t rate_limited = 0;
+  };
+  ShutCounts CountShut(Instant now) const;
 
  private:
   struct LiveTask {
@@ -314,6 +327,7 @@ class LiveRun final : public RunValues {
   std::set<std::uint32_t> ready_hooks_;
   std::set<std::pair<Instant, std::uint32_t>> due_tasks_;        // Waiting, by due time.
   std::set<std::pair<Instant, std::uint32_t>> queue_deadlines_;  // Ready, with a queue timeout.
+  StateCounts settled_as_ = {};
   std::uint32_t running_ = 0;
   std::uint32_t hooks_open_ = 0;  // Executions ready or running.
 

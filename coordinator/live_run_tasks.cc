@@ -346,6 +346,7 @@ void LiveRun::Settle(std::uint32_t task, TaskState state, Turn& turn) {
   r.ended = turn.now;
   r.due = Instant{};
   if (!r.joins) ++record_.settled;
+  ++settled_as_[static_cast<std::size_t>(state)];
   MarkTask(task);
   SaySettled(task, state, turn);
   if (IsIteration(task)) {

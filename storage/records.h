@@ -75,6 +75,7 @@ enum class TaskState : std::uint8_t {
   Cancelled,
 };
 std::string_view Name(TaskState state);  // "pending"
+inline constexpr int kTaskStateCount = 9;
 inline bool IsSettled(TaskState s) { return s >= TaskState::Completed; }
 
 // A task that has not been touched has no record: it is pending.

@@ -33,6 +33,8 @@ HOMES = {
     r"msgpack": {"protocol"},
     r"rocksdb/": {"storage"},
     r"systemd/": {"cli"},
+    r"httplib": {"cli"},
+    r"prometheus/": {"cli"},
 }
 OUTSIDE = r"yaml-cpp/|zmq|msgpack|rocksdb/|nlohmann/|fmt/|spdlog/|CLI/|curl/|httplib|prometheus/"
 

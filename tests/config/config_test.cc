@@ -8,6 +8,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -39,6 +40,8 @@ lease_secs: 10
 heartbeat_secs: 2.5
 recovery_grace_secs: 30
 reconnect_window_secs: 600
+metrics: {listen: "[::1]:9464"}
+log: {format: json, level: warn}
 )",
                                           "/etc/troupe");
 
@@ -52,6 +55,9 @@ reconnect_window_secs: 600
   EXPECT_EQ(c.heartbeat, milliseconds(2'500));
   EXPECT_EQ(c.recovery_grace, seconds(30));
   EXPECT_EQ(c.reconnect_window, seconds(600));
+  EXPECT_EQ(c.metrics_listen, "[::1]:9464");
+  EXPECT_EQ(c.log.format, LogConfig::Format::Json);
+  EXPECT_EQ(c.log.level, LogConfig::Level::Warn);
   EXPECT_EQ(Check(c), "");
 }
 
@@ -68,6 +74,25 @@ TEST(CoordinatorConfig, NamesThePlaceOfEachProblemAndWhatWasMeant) {
             "c.yaml:3:11: error: \"insecure\" must be true or false, not the string \"yes\"; did "
             "you mean true? [wrong-type]\n"
             "c.yaml:4:17: error: \"heartbeat_secs\" must be above 0, not 0 [out-of-range]\n");
+}
+
+TEST(CoordinatorConfig, TakesOnlyAHostAndAPortForMetricsOrOff) {
+  const auto wrong = [](const std::string& listen) {
+    return Check(ReadCoordinatorConfig("metrics: {listen: '" + listen + "'}", "/").config);
+  };
+
+  for (const char* good : {"off", "127.0.0.1:9464", "localhost:0", "[::1]:65535"}) {
+    EXPECT_EQ(wrong(good), "") << good;
+  }
+  for (const char* bad : {"on", "9464", ":9464", "a:", "a:b", "::1:9464", "a:65536", "a:-1"}) {
+    EXPECT_THAT(wrong(bad), HasSubstr("say HOST:PORT, as 127.0.0.1:9464, or off")) << bad;
+  }
+}
+
+TEST(CoordinatorConfig, RefusesAnotherFormatOrLevelOfTheLog) {
+  EXPECT_THAT(ProblemsOf(ReadCoordinatorConfig("log: {format: jsn, level: warning}", "/")),
+              AllOf(HasSubstr("\"format\""), HasSubstr("\"level\"")));
+  EXPECT_THAT(ProblemsOf(ReadWorkerConfig("log: json", "/")), HasSubstr("must be a map"));
 }
 
 TEST(CoordinatorConfig, RefusesWhatIsNoMap) {
