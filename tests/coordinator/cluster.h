@@ -154,6 +154,8 @@ class Cluster {
   std::function<std::optional<FailureClass>(const AttemptSpec&)> outcome_of;
   std::function<std::string(const AttemptSpec&)> message_of;  // Of a failure.
   std::function<void(const AttemptSpec&)> on_start;
+  // How long it takes; nothing: as drawn.
+  std::function<std::optional<Duration>(const AttemptSpec&)> time_of;
 
  private:
   struct SimAttempt {
@@ -253,7 +255,8 @@ class Cluster {
     for (const AttemptSpec& spec : effects.start) {
       if (on_start) on_start(spec);
       ++starts_[spec.id];
-      const Duration takes = Seconds(0.01 + 20 * random_.Draw() * random_.Draw());
+      const Duration drawn = Seconds(0.01 + 20 * random_.Draw() * random_.Draw());
+      const Duration takes = time_of ? time_of(spec).value_or(drawn) : drawn;
       worker.spool[spec.id] = {.spec = spec, .started = now_, .ends = now_ + takes};
     }
     for (const AttemptId& id : effects.stop) {

@@ -27,6 +27,8 @@ TEST(Hooks, ItemsRunOneAfterAnotherAndAFailedWarnItemDoesNotEndTheList) {
 
   EXPECT_EQ(story.Run(), RunState::Succeeded);
   EXPECT_THAT(story.started, ElementsAre("pre_workflow[0]", "pre_workflow[1]", "one"));
+  EXPECT_GT(story.Began("pre_workflow[1]"), story.Ended("pre_workflow[0]"));
+  EXPECT_GT(story.Began("one"), story.Ended("pre_workflow[1]"));
 }
 
 TEST(Hooks, AFailedFailItemEndsItsList) {
@@ -63,8 +65,10 @@ TEST(Hooks, AreToldHowTheRunStands) {
   maker.Task("worse", {}, kNone, kGoOn);
   maker.Stage("build", {0, 1, 2});
   for (int list = 0; list < kHookListCount; ++list) maker.AddHook(static_cast<HookList>(list), "x");
+  maker.plan().hooks[0][0].env = {{"OWN", Literal("its own")}};
   Story story(maker, {{"bad", kAlways}, {"worse", kAlways}}, 1, 1);
   EXPECT_EQ(story.Run(), RunState::Failed);
+  EXPECT_EQ(story.Environment("pre_workflow[0]", "OWN"), "its own");
   const auto expect = [&](const std::string& hook, const std::string& stage,
                           const std::string& status, const std::string& error) {
     EXPECT_EQ(story.Environment(hook, "WORKFLOW_NAME"), "test") << hook;
@@ -148,17 +152,19 @@ TEST(Hooks, NoStageHookRunsWhileTheRunAborts) {
 
 TEST(Hooks, ACancelledRunHasNoOnErrorButPostWorkflow) {
   PlanMaker maker;
+  maker.Task("bad", {}, kNone, kGoOn);
   maker.Task("one");
   maker.AddHook(HookList::OnError, "error");
   maker.AddHook(HookList::PostWorkflow, "post");
-  Story story(maker);
+  Story story(maker, {{"bad", kAlways}}, 1, 1);
   story.cluster.Submit();
-  while (story.started.empty()) story.cluster.Step();
+  while (story.started.size() < 2) story.cluster.Step();
   story.cluster.StepCoordinator(CancelRun{RunId{1}});
   ASSERT_TRUE(story.cluster.RunToEnd());
 
   EXPECT_EQ(story.cluster.State().run.state, RunState::Cancelled);
-  EXPECT_THAT(story.started, ElementsAre("one", "post_workflow[0]"));
+  EXPECT_EQ(story.StateOf(0), TaskState::Failed);
+  EXPECT_THAT(story.started, ElementsAre("bad", "one", "post_workflow[0]"));
   EXPECT_EQ(story.Environment("post_workflow[0]", "WORKFLOW_STATUS"), "cancelled");
 }
 

@@ -167,6 +167,9 @@ TEST(RecoveryPolicy, BacksOffAndCaps) {
   }
   EXPECT_EQ(Decide(rules, {.failure = Timeout, .step_failures = 5}), Recovery(GiveUp{}));
 
+  rules.exponential_backoff = false;
+  EXPECT_EQ(Decide(rules, {.failure = Timeout, .step_failures = 3}), Recovery(Retry{seconds(2)}));
+
   rules.jitter = 0.5;
   EXPECT_EQ(Decide(rules, {.failure = Timeout, .step_failures = 1}, 0.4),
             Recovery(Retry{std::chrono::milliseconds(1'600)}));
@@ -207,6 +210,11 @@ TEST(RecoveryPolicy, StopsRetryingWhenTheRunsBudgetIsUsedUp) {
 TEST(RecoveryPolicy, GivesUpAsTheRulesSay) {
   for (OnExhausted how : {OnExhausted::Abort, OnExhausted::Skip, OnExhausted::Continue}) {
     EXPECT_EQ(Decide({.on_exhausted = how}, {.failure = Unresolved}), Recovery(GiveUp{how}));
+    EXPECT_EQ(Decide({.on_exhausted = how}, {.failure = Timeout, .step_failures = 1}),
+              Recovery(GiveUp{how}));
+    EXPECT_EQ(Decide({.fallback_agents = {1}, .on_exhausted = how},
+                     {.failure = Timeout, .step = 1, .step_failures = 1}),
+              Recovery(GiveUp{how}));
   }
 }
 

@@ -39,6 +39,22 @@ class Story {
     EXPECT_TRUE(cluster.RunToEnd());
     return cluster.State().run.state;
   }
+  // The attempts of the task or hook take so long; those of others a drawn time.
+  void Takes(const std::string& task, Duration time) {
+    times_[task] = time;
+    cluster.time_of = [this](const AttemptSpec& spec) -> std::optional<Duration> {
+      const auto it = times_.find(spec.task);
+      return it == times_.end() ? std::nullopt : std::optional(it->second);
+    };
+  }
+  // Where among all that was told it stands that a task or hook began, or a hook ended; -1:
+  // nowhere.
+  int Began(const std::string& name, int nth = 1) const {
+    return Place(name, nth, RunEvent::Kind::TaskStarted, RunEvent::Kind::HookStarted);
+  }
+  int Ended(const std::string& hook, int nth = 1) const {
+    return Place(hook, nth, RunEvent::Kind::HookFinished, RunEvent::Kind::HookFinished);
+  }
   TaskState StateOf(std::uint32_t task) const { return cluster.Task(task).state; }
   std::string Environment(const std::string& task, const std::string& name) const {
     for (const AttemptSpec& spec : specs) {
@@ -56,6 +72,16 @@ class Story {
   std::vector<AttemptSpec> specs = {};
 
  private:
+  int Place(const std::string& name, int nth, RunEvent::Kind one, RunEvent::Kind other) const {
+    for (std::size_t i = 0; i < cluster.told().size(); ++i) {
+      const RunEvent& event = cluster.told()[i];
+      const bool wanted = event.task == name && (event.kind == one || event.kind == other);
+      if (wanted && --nth == 0) return static_cast<int>(i);
+    }
+    return -1;
+  }
+
+  std::map<std::string, Duration> times_ = {};
   std::map<std::string, std::vector<FailureClass>> script_;
 };
 
