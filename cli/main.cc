@@ -8,6 +8,7 @@
 #include <functional>
 #include <string>
 
+#include "cli/bench.h"
 #include "cli/commands.h"
 #include "cli/commands_fleet.h"
 #include "cli/commands_workflow.h"
@@ -301,6 +302,28 @@ void AddDeadLetters(CLI::App& app, StateOptions& options, RunOptions& run,
   discard->callback([&] { action = [&] { return DiscardDeadLettersOf(options, run.tasks); }; });
 }
 
+void AddBench(CLI::App& app, BenchOptions& options, std::function<int()>& action) {
+  CLI::App* bench = app.add_subcommand("bench", "measure what this machine can do");
+  bench
+      ->add_option("what", options.what,
+                   "bare, throughput, chain, fan, process, xargs (default: all)")
+      ->check(
+          CLI::IsMember(std::vector<std::string>(std::begin(kBenchNames), std::end(kBenchNames))));
+  bench->add_option("--tasks", options.tasks, "of the throughput; the others are in proportion")
+      ->check(CLI::Range(100u, 10'000'000u))
+      ->capture_default_str();
+  bench->add_option("--workers", options.workers, "worker processes")
+      ->check(CLI::Range(1u, 1'000u))
+      ->capture_default_str();
+  bench->add_option("--repeat", options.repeat, "how often; medians count")
+      ->check(CLI::Range(1u, 1'000u))
+      ->capture_default_str();
+  bench->add_option("--dir", options.directory,
+                    "on the disk that is meant (default: a new one in /tmp)");
+  bench->add_flag("--json", options.json, "as JSON");
+  bench->callback([&] { action = [&] { return RunBench(options); }; });
+}
+
 // The nearest of the names that `word` may have been meant as, as a question; or "".
 std::string Suggestion(const std::string& word, const std::vector<std::string>& names) {
   const std::vector<std::string_view> candidates(names.begin(), names.end());
@@ -342,6 +365,7 @@ int Main(int argc, char** argv) {
   WorkflowFlags flags;
   StateOptions state;
   KeygenOptions keygen;
+  BenchOptions bench;
   CoordinatorCommand coordinator;
   SubmitOptions submit;
   FleetFlags fleet;
@@ -353,6 +377,7 @@ int Main(int argc, char** argv) {
   AddCoordinator(app, coordinator, action);
   AddWorker(app, worker, action);
   AddKeygen(app, keygen, action);
+  AddBench(app, bench, action);
   AddSubmit(app, submit, action);
   AddFleetCommands(app, fleet, action);
   try {

@@ -13,6 +13,8 @@
 #include <string>
 #include <utility>
 
+#include "base/check.h"
+#include "storage/raw_table.h"
 #include "storage/record_codec.h"
 
 namespace troupe {
@@ -367,6 +369,40 @@ Status RocksDbCheckpointStore::Attempts(
     if (Status read = DecodeRecord(bytes, what, record); !read) return read.error();
     return visit(record);
   });
+}
+
+struct RawTable::State {
+  std::unique_ptr<rdb::DB> db = {};
+  rdb::WriteBatch batch;
+};
+
+RawTable::RawTable(std::unique_ptr<State> state) : state_(std::move(state)) {}
+RawTable::RawTable(RawTable&&) noexcept = default;
+RawTable& RawTable::operator=(RawTable&&) noexcept = default;
+RawTable::~RawTable() = default;
+
+Result<RawTable> RawTable::Open(const std::filesystem::path& directory) {
+  rdb::DB* db = nullptr;
+  const rdb::Status opened = rdb::DB::Open(MakeOptions(), directory.string(), &db);
+  if (!opened.ok()) return FromRocks(opened, "cannot open " + directory.string());
+  auto state = std::make_unique<State>();
+  state->db.reset(db);
+  return RawTable(std::move(state));
+}
+
+void RawTable::Put(std::string_view key, std::string_view value) {
+  CHECK(
+      state_->batch.Put(rdb::Slice(key.data(), key.size()), rdb::Slice(value.data(), value.size()))
+          .ok());
+}
+
+Status RawTable::Write() {
+  rdb::WriteOptions options;
+  options.sync = true;
+  const rdb::Status written = state_->db->Write(options, &state_->batch);
+  state_->batch.Clear();
+  if (!written.ok()) return FromRocks(written, "cannot write");
+  return {};
 }
 
 }  // namespace troupe

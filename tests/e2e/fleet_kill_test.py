@@ -57,7 +57,8 @@ def main():
     options = parser.parse_args()
     fleet.PROGRAM = os.path.abspath(options.program)
     dice = random.Random(options.seed)
-    made = Fleet(workers=2, slots=6)
+    # A killed worker is there again before it is lost.
+    made = Fleet(workers=2, slots=6, timing=["--lease", str(4 * fleet.SLOWNESS)])
     try:
         made.start()
         victims = {"coordinator": [made.coordinator], "worker": list(made.workers.values())}
@@ -67,7 +68,7 @@ def main():
             runs += 1
             (made.work / "flow.yaml").write_text(workflow(runs))
             made.call("submit", "flow.yaml", "--key", f"run {runs}")
-            until = time.monotonic() + 240
+            until = time.monotonic() + 240 * fleet.SLOWNESS
             while True:
                 if time.monotonic() > until:
                     raise AssertionError(f"run {runs} does not end\n" + made.logs())

@@ -535,6 +535,17 @@ class Losses(Case):
         self.assertIn(str(made.directory / "there"), made.call("logs", "1", "a").stdout)
 
 
+class Benchmarks(Case):
+    def test_every_part_is_measured(self):
+        done = subprocess.run([fleet.PROGRAM, "bench", "--tasks", "1000", "--repeat", "1", "--json"], text=True,
+                              capture_output=True, timeout=100 * fleet.SLOWNESS, stdin=subprocess.DEVNULL)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        measured = {part["name"]: part["median"] for part in json.loads(done.stdout)}
+        self.assertEqual(set(measured), {"bare", "throughput", "chain", "round trip p50", "round trip p99",
+                                         "1 to 10 to 1", "process", "xargs"})
+        self.assertTrue(all(value > 0 for value in measured.values()), measured)
+
+
 if __name__ == "__main__":
     fleet.PROGRAM = os.path.abspath(sys.argv.pop(1))
     unittest.main()
