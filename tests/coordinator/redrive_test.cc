@@ -80,6 +80,18 @@ TEST(Redrive, StartsCountersAtZeroAndNumbersGoOn) {
   EXPECT_EQ(story.cluster.Task(task).attempts, 4u);
 }
 
+TEST(Redrive, BeginsWithTheFirstAgentAgain) {
+  PlanMaker maker;
+  const auto first = maker.Agent("first", {.fail_times = 1});
+  const auto second = maker.Agent("second", {.fail_times = kNone});
+  const auto task = maker.Task("a", {}, first, {.fallback_agents = {second}});
+  Story story(maker);
+
+  EXPECT_EQ(RunAndRedrive(story), RunState::Succeeded);
+  EXPECT_EQ(story.cluster.Task(task).step, 0u);
+  EXPECT_EQ(story.cluster.Task(task).attempts_by_step, (std::vector<std::uint32_t>{2, 1}));
+}
+
 TEST(Redrive, RunsTheHooksOfStagesThatCompleteInThisRound) {
   PlanMaker maker;
   maker.Task("one");
