@@ -7,7 +7,16 @@
 namespace troupe {
 namespace {
 
-constexpr std::size_t kIdsMax = 10'000;  // In one message.
+constexpr std::size_t kIdsMax = 10'000;              // In one message.
+constexpr std::size_t kDispatchBytesMax = 8u << 20;  // A message of dispatches is about so large.
+
+std::size_t RoughSize(const AttemptSpec& spec) {
+  std::size_t bytes = 512 + spec.prompt.size() + spec.script_content.size() +
+                      spec.inputs_json.size() + spec.mock.output.size();
+  for (const std::string& argument : spec.argv) bytes += argument.size();
+  for (const auto& [name, value] : spec.env) bytes += name.size() + value.size();
+  return bytes;
+}
 
 }  // namespace
 
@@ -126,6 +135,12 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
   }
   const Worker* before = pool_.Find(hello.worker);
   const bool is_new = before == nullptr || before->peer != peer;
+  // What was said long ago and arrives only now: it would say that what was dispatched since is not
+  // there.
+  if (before != nullptr && before->spool == hello.spool &&
+      std::pair(hello.incarnation, hello.number) <= std::pair(before->incarnation, before->hello)) {
+    return;
+  }
   // A successor has the spool of its predecessor, and only one daemon at a time has a spool.
   if (is_new && before != nullptr && !before->peer.empty() && before->spool != hello.spool) {
     turn.effects.send.push_back(
@@ -141,6 +156,8 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
   worker.session = ++sessions_;
   const bool same_spool = worker.spool == 0 || worker.spool == hello.spool;
   worker.spool = hello.spool;
+  worker.incarnation = hello.incarnation;
+  worker.hello = hello.number;
   worker.slots = hello.slots;
   worker.labels = {hello.labels.begin(), hello.labels.end()};
   worker.providers = {hello.providers.begin(), hello.providers.end()};
@@ -166,7 +183,8 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
                                              .session = worker.session,
                                              .lease = options_.lease,
                                              .heartbeat = options_.heartbeat,
-                                             .window = options_.window}});
+                                             .window = options_.window,
+                                             .hello = hello.number}});
   if (!stop.ids.empty()) turn.effects.send.push_back({peer, std::move(stop)});
   if (!again.ids.empty()) turn.effects.send.push_back({peer, std::move(again)});
   if (!is_new) return;
@@ -293,26 +311,50 @@ void Coordinator::EndTurn(Instant now, Effects& effects) {
     }
   }
   committed_.clear();
-  for (auto& [name, worker] : pool_.all()) {
-    if (worker.outbox.empty()) continue;
-    effects.send.push_back({worker.peer, Dispatch{worker.session, std::move(worker.outbox)}});
-    worker.outbox.clear();
-  }
-  for (const Outgoing& outgoing : effects.send) {
-    Worker* worker = pool_.FindPeer(outgoing.peer);
-    if (worker == nullptr) continue;
-    const bool welcome = std::holds_alternative<Welcome>(outgoing.message);
-    worker->sent = welcome ? 0 : worker->sent + 1;
-    if (!welcome) continue;
-    worker->sent_then = 0;
-    worker->counted_at = now;
-  }
+  for (auto& [name, worker] : pool_.all()) SendOutbox(worker, effects);
+  NumberOrders(now, effects);
   std::erase_if(runs_, [](const auto& entry) { return entry.second.ended(); });
   effects.wake_at = kNever;
   for (const auto& [id, run] : runs_)
     effects.wake_at = std::min(effects.wake_at, run.NextTime(now));
   for (const auto& [name, worker] : pool_.all()) {
     effects.wake_at = std::min(effects.wake_at, worker.lease_until);
+  }
+}
+
+// In parts that fit into a frame.
+void Coordinator::SendOutbox(Worker& worker, Effects& effects) {
+  Dispatch part{.session = worker.session};
+  std::size_t bytes = 0;
+  for (AttemptSpec& spec : worker.outbox) {
+    bytes += RoughSize(spec);
+    part.specs.push_back(std::move(spec));
+    if (bytes < kDispatchBytesMax) continue;
+    effects.send.push_back({worker.peer, std::exchange(part, {.session = worker.session})});
+    bytes = 0;
+  }
+  if (!part.specs.empty()) effects.send.push_back({worker.peer, std::move(part)});
+  worker.outbox.clear();
+}
+
+void Coordinator::NumberOrders(Instant now, Effects& effects) {
+  for (Outgoing& outgoing : effects.send) {
+    auto* dispatch = std::get_if<Dispatch>(&outgoing.message);
+    auto* stop = std::get_if<Stop>(&outgoing.message);
+    const bool welcome = std::holds_alternative<Welcome>(outgoing.message);
+    if (dispatch == nullptr && stop == nullptr && !welcome) continue;
+    Worker* worker = pool_.FindPeer(outgoing.peer);
+    if (worker == nullptr) continue;
+    if (welcome) {
+      worker->sent = 0;
+      worker->sent_then = 0;
+      worker->counted_at = now;
+    } else if (dispatch != nullptr) {
+      dispatch->number = ++worker->sent;
+    } else {
+      stop->session = worker->session;
+      stop->number = ++worker->sent;
+    }
   }
 }
 

@@ -9,7 +9,7 @@ namespace troupe {
 void Machine::Start(Instant now) {
   ++lives_;
   peer_ = fmt::format("{}/{}", options_.name, lives_);
-  options_.incarnation = dice_.Next();
+  options_.incarnation = lives_;
   core_ = std::make_unique<WorkerCore>(options_);
   up_since_ = now;
   heard_ = now;

@@ -54,6 +54,7 @@ void WorkerCore::SayHello(Instant now, WorkerEffects& effects) {
   hello.labels = options_.labels;
   hello.providers = options_.providers;
   hello.draining = draining_;
+  hello.number = ++hellos_;
   for (const auto& [id, held] : held_) {
     if (!held.discard) hello.holding.push_back(id);
   }
@@ -61,19 +62,10 @@ void WorkerCore::SayHello(Instant now, WorkerEffects& effects) {
 }
 
 void WorkerCore::OnMessage(const FromCoordinator& message, Instant now, WorkerEffects& effects) {
-  ++seen_;
   heard_ = now;
   abandoned_ = false;
   if (const auto* welcome = std::get_if<Welcome>(&message)) {
-    session_ = welcome->session;
-    seen_ = 0;
-    heartbeat_ = welcome->heartbeat;
-    lease_ = welcome->lease;
-    window_ = welcome->window;
-    next_word_ = now + heartbeat_;
-    for (const auto& [id, held] : held_) {
-      if (held.outcome && !held.discard) unsent_.insert(id);
-    }
+    OnWelcome(*welcome, now);
   } else if (const auto* dispatch = std::get_if<Dispatch>(&message)) {
     if (dispatch->session == session_) OnDispatch(*dispatch, now, effects);
   } else if (const auto* stop = std::get_if<Stop>(&message)) {
@@ -93,7 +85,34 @@ void WorkerCore::OnMessage(const FromCoordinator& message, Instant now, WorkerEf
   }
 }
 
+void WorkerCore::OnWelcome(const Welcome& welcome, Instant now) {
+  if (welcome.hello != hellos_) {  // The answer to the latest hello is on its way, or soon is.
+    if (session_ == 0) next_word_ = now + welcome.lease;
+    return;
+  }
+  if (session_ == welcome.session) return;  // Once more.
+  session_ = welcome.session;
+  seen_ = 0;
+  heartbeat_ = welcome.heartbeat;
+  lease_ = welcome.lease;
+  window_ = welcome.window;
+  next_word_ = now + heartbeat_;
+  for (const auto& [id, held] : held_) {
+    if (held.outcome && !held.discard) unsent_.insert(id);
+  }
+}
+
+WorkerCore::Order WorkerCore::Count(std::uint64_t number) {
+  if (number <= seen_) return Order::Again;
+  if (number > seen_ + 1) return Order::Gap;
+  seen_ = number;
+  return Order::Next;
+}
+
 void WorkerCore::OnDispatch(const Dispatch& dispatch, Instant now, WorkerEffects& effects) {
+  const Order order = Count(dispatch.number);
+  if (order == Order::Gap) SayHello(now, effects);  // One before it was lost.
+  if (order != Order::Next) return;
   if (leaving_) return;  // The goodbye will not have them.
   for (AttemptSpec spec : dispatch.specs) {
     const auto [it, added] = held_.try_emplace(spec.id);
@@ -109,7 +128,11 @@ void WorkerCore::OnDispatch(const Dispatch& dispatch, Instant now, WorkerEffects
   }
 }
 
+// Always good: an attempt that is to be stopped never gets to be wanted again.
 void WorkerCore::OnStop(const Stop& stop, Instant now, WorkerEffects& effects) {
+  if (stop.session == session_ && session_ != 0 && Count(stop.number) == Order::Gap) {
+    SayHello(now, effects);
+  }
   for (const AttemptId& id : stop.ids) {
     const auto it = held_.find(id);
     if (it == held_.end()) continue;
