@@ -78,6 +78,10 @@ void LiveRun::Apply(const TaskGraph::Change& change, Turn& turn) {
 void LiveRun::MayStart(std::uint32_t task, Turn& turn) {
   const TaskState state = tasks_[task].record.state;
   if (state == TaskState::Ready && restoring_) MakeReady(task, turn);
+  if (state == TaskState::Running && !restoring_ && loops_.contains(task)) {
+    MakeIterations(task, turn);
+    FinishLoop(task, turn);
+  }
   if (state != TaskState::Pending || !TakesTasks()) return;
   const PlannedTask& planned = Planned(task);
   if (!planned.asks.empty() && graph_.BadBesidesAsked(task)) {
@@ -201,9 +205,13 @@ void LiveRun::RecordAttempt(std::uint32_t task, const AttemptOutcome& outcome, b
   const TaskRecord& r = tasks_[task].record;
   const std::uint32_t agent = AgentOf(task);
   AttemptRecord record{.outcome = outcome, .worker = worker, .accepted = accepted};
-  record.agent = agent == kNone ? "" : plan_->agents[agent].name;
-  record.dispatched = r.attempt_started;
-  if (record.outcome.started == Instant{}) record.outcome.started = r.attempt_started;
+  if (accepted) {
+    record.agent = agent == kNone ? "" : plan_->agents[agent].name;
+    record.dispatched = r.attempt_started;
+    if (record.outcome.started == Instant{}) record.outcome.started = r.attempt_started;
+  } else {  // The task is with another attempt by now, and maybe with another agent.
+    record.dispatched = outcome.started;
+  }
   if (record.outcome.ended == Instant{}) record.outcome.ended = turn.now;
   turn.effects.save.attempts.push_back(std::move(record));
 }

@@ -21,8 +21,10 @@ namespace troupe {
 class Checkers {
  public:
   // `seed`: of its own dice, for what is looked at only now and then.
-  Checkers(Judge& judge, Ledger& ledger, std::uint64_t seed)
-      : judge_(judge), ledger_(ledger), dice_(seed), rules_(judge, ledger) {}
+  // `fence`: how long after it last heard of the coordinator a worker may go on with an attempt
+  // that is no longer its own.
+  Checkers(Judge& judge, Ledger& ledger, std::uint64_t seed, Duration fence)
+      : judge_(judge), ledger_(ledger), dice_(seed), fence_(fence), rules_(judge, ledger) {}
 
   // A batch has landed; `tell` is what its turn tells.
   void OnLanded(const Batch& batch, const std::vector<RunEvent>& tell, Instant now);
@@ -32,11 +34,11 @@ class Checkers {
   void OnAccepted(const std::string& key, RunId run);
   // The turn was carried out; the coordinator waits for the next thing.
   void OnTurn(const Coordinator& coordinator, const CheckpointStore& store, Instant now);
-  void OnCrash() {}
 
   void OnBegan(const Machine& machine, const AttemptSpec& spec, Instant now);
   void OnEnded(const Machine& machine, const AttemptOutcome& outcome);
-  void OnForgot(const Machine& machine, const AttemptId& id);
+  // `lost`: with its machine, not by order.
+  void OnForgot(const Machine& machine, const AttemptId& id, bool lost);
   void OnTime(Instant now, const std::deque<Machine>& machines);
 
   void DoesNotEnd(const Coordinator* coordinator, Instant now);
@@ -48,36 +50,46 @@ class Checkers {
   // What truly became of an attempt.
   struct Truth {
     std::string token = "";
+    RunnerKind kind = RunnerKind::Command;
     bool sent = false;
     bool began = false;
     bool ended = false;
-    bool gone = false;  // With its machine.
+    bool gone = false;  // Its worker has it no longer.
     AttemptOutcome outcome = {};
     Instant fenced{};  // When another one took its place while it was running.
   };
 
+  std::map<RunId, RunState> StatesOf(const std::vector<RunRecord>& runs) const;
+
   // check_attempts.cc
   void CheckAttempt(const AttemptRecord& attempt);
-  void CheckResult(const TaskRecord& before, const TaskRecord& after);
-  void CheckDispatch(const AttemptSpec& spec);
-  void CheckNeeds(const LedgerRun& run, std::uint32_t task, const AttemptSpec& spec);
-  bool Met(const LedgerRun& run, const Dependency& need, const std::vector<std::uint32_t>& asks);
+  void CheckResult(const LedgerRun& run, const TaskRecord& before, const TaskRecord& after);
+  void CheckDispatch(const AttemptSpec& spec, Instant now);
+  void CheckAcknowledged(const AttemptId& id);
+  void CheckTaskStart(const LedgerRun& run, std::uint32_t task);
+  bool IsMet(const LedgerRun& run, const Dependency& need,
+             const std::vector<std::uint32_t>& asks) const;
   // check_hooks.cc
-  void CheckHook(const LedgerRun& run, const HookRecord* before, const HookRecord& after);
+  void CheckHookRecord(const HookRecord* before, const HookRecord& after);
+  void CheckHookBegins(const LedgerRun& run, const HookRecord& hook);
   void CheckHookStart(const LedgerRun& run, const HookRecord& hook);
   void CheckEndedRun(const LedgerRun& run);
   // check_waits.cc
   void CheckWaits(const LiveRun& run, const WorkerPool& pool, Instant now);
-  bool CouldStart(const LiveRun& run, std::uint32_t task, const WorkerPool& pool, Instant now) const;
+  bool CouldStart(const LiveRun& run, std::uint32_t task, const WorkerPool& pool,
+                  Instant now) const;
+  // check_memory.cc
   void CheckMemory(const Coordinator& coordinator, const CheckpointStore& store, Instant now);
   void CompareRuns(const LiveRun& memory, const LiveRun& loaded);
 
   Judge& judge_;
   Ledger& ledger_;
   Dice dice_;
+  Duration fence_;
   RulesModel rules_;
   RunId redriving_{};
   std::map<AttemptId, Truth> truth_;
+  std::vector<AttemptId> fenced_;  // And not ended yet.
   std::map<std::string, RunId> accepted_;  // By key.
   std::uint32_t begun_ = 0;
 };

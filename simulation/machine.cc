@@ -62,7 +62,7 @@ void Machine::Lose() {
       gone.failure = FailureClass::WorkerLost;
       around_.ended(*this, gone);
     }
-    around_.forgot(*this, id);
+    around_.forgot(*this, id, true);
   }
   spool_.clear();
   options_.spool = dice_.Next() | 1;
@@ -103,7 +103,7 @@ void Machine::CarryOut(WorkerEffects& effects, Instant now) {
   if (!after.mimic.empty()) core_->EndTurn(now + skew_, after);
   for (WorkerEffects* e : {&effects, &after}) {
     for (const AttemptId& id : e->forget) {
-      if (spool_.erase(id) > 0) around_.forgot(*this, id);
+      if (spool_.erase(id) > 0) around_.forgot(*this, id, false);
     }
     for (ToCoordinator& message : e->send) {
       if (around_.dies_here()) return Kill();

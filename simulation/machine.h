@@ -45,8 +45,9 @@ class Machine {
     std::function<void(Machine&, ToCoordinator)> send;
     std::function<void(Machine&, const AttemptId&, Instant)> end_at;  // Call End() then.
     std::function<void(Machine&, const AttemptSpec&)> began;
-    std::function<void(Machine&, const AttemptOutcome&)> ended;   // Truly; once for each that began.
-    std::function<void(Machine&, const AttemptId&)> forgot;       // Its outcome is gone.
+    std::function<void(Machine&, const AttemptOutcome&)> ended;  // Truly; once for each that began.
+    // Its outcome is gone; `lost`: with the machine.
+    std::function<void(Machine&, const AttemptId&, bool lost)> forgot;
     std::function<bool()> dies_here;  // Is the daemon killed between two of its effects?
   };
 

@@ -15,6 +15,8 @@ namespace troupe {
 class RulesModel {
  public:
   RulesModel(Judge& judge, const Ledger& ledger) : judge_(judge), ledger_(ledger) {}
+  void OnLanded(const Batch&, const std::vector<RunEvent>&, const std::map<RunId, RunState>&, Instant) {}
+  void OnReworked(RunId, const Batch&) {}
 
  private:
   [[maybe_unused]] Judge& judge_;

@@ -21,7 +21,6 @@ World::World(std::uint64_t seed, const std::string& faults, Trace trace)
   faults_ = *picked;
   now_ = Instant{} + std::chrono::hours(1'000);
   began_ = now_;
-  checkers_ = std::make_unique<Checkers>(judge_, ledger_, dice_.Next());
   disk_.on_landed = [this](const Batch& batch) {
     for (const TaskRecord& task : batch.tasks) {
       Hash(task.task.value * 16 + static_cast<std::uint64_t>(task.state));
@@ -33,6 +32,8 @@ World::World(std::uint64_t seed, const std::string& faults, Trace trace)
     checkers_->OnLanded(batch, landing_ == nullptr ? kNothing : landing_->tell, CoordinatorNow());
   };
   BuildFleet();
+  checkers_ = std::make_unique<Checkers>(judge_, ledger_, dice_.Next(),
+                                         options_.lease + options_.window + Seconds(60));
 }
 
 void World::BuildFleet() {
@@ -71,7 +72,9 @@ void World::BuildFleet() {
     });
     checkers_->OnEnded(m, outcome);
   };
-  around_.forgot = [this](Machine& m, const AttemptId& id) { checkers_->OnForgot(m, id); };
+  around_.forgot = [this](Machine& m, const AttemptId& id, bool lost) {
+    checkers_->OnForgot(m, id, lost);
+  };
   around_.dies_here = [this] { return !calm_ && dice_.Chance(faults_.worker_crashes * 500); };
 
   const std::uint32_t machines = 1 + dice_.Below(dice_.OneIn(4) ? 5 : 3);

@@ -84,6 +84,7 @@ class World {
   struct Flight {
     std::uint32_t machine = 0;
     std::string peer = "";
+    std::uint32_t epoch = 0;  // Of the coordinator when it was sent.
     std::optional<ToCoordinator> up = {};
     std::optional<FromCoordinator> down = {};
   };
@@ -178,7 +179,7 @@ class World {
   Judge judge_;
   Ledger ledger_;
   std::unique_ptr<Checkers> checkers_;
-  std::uint32_t crashes_ = 0;
+  std::uint32_t crashes_ = 0;  // Of the coordinator.
   std::uint32_t machine_faults_ = 0;
 };
 

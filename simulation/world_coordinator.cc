@@ -43,7 +43,6 @@ void World::CrashCoordinator(const char* why) {
   Say([&] { return fmt::format("the coordinator is killed: {}", why); });
   ++crashes_;
   coordinator_.reset();
-  checkers_->OnCrash();
   effects_ = {};
   turn_open_ = false;
   const bool at_once = calm_ || dice_.OneIn(3);

@@ -46,10 +46,10 @@ void World::SendUp(Machine& machine, ToCoordinator message) {
   link.last_up = std::max(link.last_up, now_ + takes);
   if (!calm_ && dice_.Chance(faults_.duplicate)) {
     const Instant again = link.last_up + dice_.Skewed(std::chrono::seconds(2));
-    Push(again, What::ArrivesUp, index, Keep({index, machine.peer(), message, {}}));
+    Push(again, What::ArrivesUp, index, Keep({index, machine.peer(), crashes_, message, {}}));
   }
   Push(link.last_up, What::ArrivesUp, index,
-       Keep({index, machine.peer(), std::move(message), {}}));
+       Keep({index, machine.peer(), crashes_, std::move(message), {}}));
 }
 
 void World::SendDown(const Outgoing& outgoing) {
@@ -68,9 +68,9 @@ void World::SendDown(const Outgoing& outgoing) {
     link.last_down = std::max(link.last_down, now_ + takes);
     if (!calm_ && dice_.Chance(faults_.duplicate)) {
       const Instant again = link.last_down + dice_.Skewed(std::chrono::seconds(2));
-      Push(again, What::ArrivesDown, i, Keep({i, outgoing.peer, {}, outgoing.message}));
+      Push(again, What::ArrivesDown, i, Keep({i, outgoing.peer, crashes_, {}, outgoing.message}));
     }
-    Push(link.last_down, What::ArrivesDown, i, Keep({i, outgoing.peer, {}, outgoing.message}));
+    Push(link.last_down, What::ArrivesDown, i, Keep({i, outgoing.peer, crashes_, {}, outgoing.message}));
     return;
   }
 }
@@ -81,6 +81,9 @@ void World::DeliverUp(std::uint64_t slot) {
     return;
   }
   Flight flight = Take(slot);
+  // What was on its way to a coordinator that is gone: its sender has it still, or it is gone too.
+  const Machine& sender = machines_[flight.machine];
+  if (flight.epoch != crashes_ && (!sender.up() || sender.peer() != flight.peer)) return;
   Say([&] {
     constexpr const char* kNames[] = {"hello", "heartbeat", "started", "finished", "goodbye"};
     const std::size_t kind = flight.up->index();

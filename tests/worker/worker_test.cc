@@ -47,15 +47,19 @@ class WorkerTest : public testing::Test {
       stop->number = ++orders;
     }
     worker.OnMessage(message, now, effects);
+    NoteHellos(effects);
     return effects;
   }
   WorkerEffects EndTurn() {
     WorkerEffects effects;
     worker.EndTurn(now, effects);
+    NoteHellos(effects);
+    return effects;
+  }
+  void NoteHellos(const WorkerEffects& effects) {
     for (const ToCoordinator& message : effects.send) {
       if (const auto* hello = std::get_if<Hello>(&message)) hellos = hello->number;
     }
-    return effects;
   }
   template <class Message>
   static std::vector<Message> Of(const WorkerEffects& effects) {
@@ -287,13 +291,10 @@ TEST_F(WorkerTest, AWorkerThatLeavesTakesNothingNewAndSaysWhatItHolds) {
 TEST_F(WorkerTest, RemembersThatItIsDraining) {
   Join();
   Take(Drain{true});
-  WorkerEffects effects;
-  worker.OnMessage(UnknownWorker{}, now, effects);
-  EXPECT_TRUE(Of<Hello>(effects)[0].draining);
+  EXPECT_TRUE(Of<Hello>(Take(UnknownWorker{}))[0].draining);
   Join();
   Take(Drain{false});
-  worker.OnMessage(UnknownWorker{}, now, effects = {});
-  EXPECT_FALSE(Of<Hello>(effects)[0].draining);
+  EXPECT_FALSE(Of<Hello>(Take(UnknownWorker{}))[0].draining);
 }
 
 TEST_F(WorkerTest, TellsOfItsNewSlotsAndLabels) {
@@ -314,11 +315,12 @@ TEST_F(WorkerTest, TellsOfItsNewSlotsAndLabels) {
 TEST(WorkerWithAWorkDirectory, RunsAllAttemptsThere) {
   WorkerCore worker({.name = "w1", .work_dir = "/srv/work"});
   WorkerEffects effects;
+  worker.Begin({}, {}, kStart, effects);
   worker.OnMessage(Welcome{.session = 7}, kStart, effects);
   AttemptSpec spec = SpecOf(1, 1, RunnerKind::Command);
   spec.run_dir = "/home/ann/project";
 
-  worker.OnMessage(Dispatch{.session = 7, .specs = {spec}}, kStart, effects);
+  worker.OnMessage(Dispatch{.session = 7, .specs = {spec}, .number = 1}, kStart, effects);
 
   ASSERT_EQ(effects.start.size(), 1u);
   EXPECT_EQ(effects.start[0].run_dir, "/srv/work");
