@@ -56,9 +56,11 @@ void LiveRun::CompleteStage(std::uint32_t stage, Turn& turn) {
   LiveStage& s = stages_[stage];
   if (s.completed) return;
   s.completed = true;
-  RunEvent event = Say(RunEvent::Kind::StageCompleted, turn);
-  event.stage = plan_->stages[stage].name;
-  turn.effects.tell.push_back(std::move(event));
+  if (!restoring_) {  // Else it was told before the restart.
+    RunEvent event = Say(RunEvent::Kind::StageCompleted, turn);
+    event.stage = plan_->stages[stage].name;
+    turn.effects.tell.push_back(std::move(event));
+  }
   if (record_.aborting || record_.cancelling) return;
   StartList(HookList::OnStageComplete, stage, 0, turn);
 }

@@ -62,7 +62,10 @@ void LiveRun::NoteSetback(std::uint32_t task, FailureClass failure) {
           r.failed_workers.end()) {
     r.failed_workers.push_back(r.worker);
   }
-  if (Traits(failure).by_default == DefaultStep::OtherWorker) r.unfit_workers.push_back(r.worker);
+  // What is to be retried (rule 6) may be so on the same worker: it may be the only one.
+  const bool elsewhere = Traits(failure).by_default == DefaultStep::OtherWorker &&
+                         !IsRetried(*Planned(task).rules, failure);
+  if (elsewhere) r.unfit_workers.push_back(r.worker);
 }
 
 void LiveRun::Setback(std::uint32_t task, FailureClass failure, Duration retry_after, Turn& turn) {

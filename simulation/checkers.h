@@ -33,7 +33,8 @@ class Checkers {
   void OnSend(const Outgoing& outgoing, Instant now);
   void OnAccepted(const std::string& key, RunId run);
   // The turn was carried out; the coordinator waits for the next thing.
-  void OnTurn(const Coordinator& coordinator, const CheckpointStore& store, Instant now);
+  void OnTurn(const Coordinator& coordinator, const CheckpointStore& store, Instant now,
+              Instant wake_at);
 
   void OnBegan(const Machine& machine, const AttemptSpec& spec, Instant now);
   void OnEnded(const Machine& machine, const AttemptOutcome& outcome);
@@ -75,12 +76,13 @@ class Checkers {
   void CheckHookStart(const LedgerRun& run, const HookRecord& hook);
   void CheckEndedRun(const LedgerRun& run);
   // check_waits.cc
-  void CheckWaits(const LiveRun& run, const WorkerPool& pool, Instant now);
+  void CheckWhy(const LiveRun& run, std::uint32_t task, const WorkerPool& pool, Instant now);
+  void CheckWaits(const LiveRun& run, const WorkerPool& pool, Instant now, Instant wake_at);
   bool CouldStart(const LiveRun& run, std::uint32_t task, const WorkerPool& pool,
                   Instant now) const;
   // check_memory.cc
   void CheckMemory(const Coordinator& coordinator, const CheckpointStore& store, Instant now);
-  void CompareRuns(const LiveRun& memory, const LiveRun& loaded);
+  void CompareRuns(const LiveRun& memory, const LiveRun& loaded, Instant now);
 
   Judge& judge_;
   Ledger& ledger_;

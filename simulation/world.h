@@ -87,6 +87,7 @@ class World {
     std::uint32_t epoch = 0;  // Of the coordinator when it was sent.
     std::optional<ToCoordinator> up = {};
     std::optional<FromCoordinator> down = {};
+    bool again = false;  // It has arrived before.
   };
   static constexpr std::uint32_t kTidy = 100;    // Kinds of trouble, the latter with the number of
   static constexpr std::uint32_t kSubmit = 200;  // a run: that of one to submit again, or kNew.

@@ -123,7 +123,7 @@ void World::AfterTurn(const Effects& effects) {
     Push(std::max(effects.wake_at - shift_, now_), What::CoordinatorWakes, 0, order_ + 1);
     wake_ = order_;
   }
-  checkers_->OnTurn(*coordinator_, disk_, CoordinatorNow());
+  checkers_->OnTurn(*coordinator_, disk_, CoordinatorNow(), effects.wake_at);
 }
 
 // `number`: of a new one, or of one that is submitted once more.

@@ -46,7 +46,7 @@ void World::SendUp(Machine& machine, ToCoordinator message) {
   link.last_up = std::max(link.last_up, now_ + takes);
   if (!calm_ && dice_.Chance(faults_.duplicate)) {
     const Instant again = link.last_up + dice_.Skewed(std::chrono::seconds(2));
-    Push(again, What::ArrivesUp, index, Keep({index, machine.peer(), crashes_, message, {}}));
+    Push(again, What::ArrivesUp, index, Keep({index, machine.peer(), crashes_, message, {}, true}));
   }
   Push(link.last_up, What::ArrivesUp, index,
        Keep({index, machine.peer(), crashes_, std::move(message), {}}));
@@ -83,7 +83,8 @@ void World::DeliverUp(std::uint64_t slot) {
   Flight flight = Take(slot);
   // What was on its way to a coordinator that is gone: its sender has it still, or it is gone too.
   const Machine& sender = machines_[flight.machine];
-  if (flight.epoch != crashes_ && (!sender.up() || sender.peer() != flight.peer)) return;
+  const bool gone = flight.again || !sender.up() || sender.peer() != flight.peer;
+  if (flight.epoch != crashes_ && gone) return;
   Say([&] {
     constexpr const char* kNames[] = {"hello", "heartbeat", "started", "finished", "goodbye"};
     const std::size_t kind = flight.up->index();
