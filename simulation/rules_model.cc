@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace troupe {
 namespace {
@@ -66,6 +67,16 @@ void RulesModel::OnLanded(const Batch& batch, const std::vector<RunEvent>& tell,
     const auto task = run->second.tasks.find(record.task.value);
     if (task != run->second.tasks.end()) Leaves(run->second, record.task.value, task->second);
   }
+  // Nothing starts before the end of a turn: what was handed back was so before.
+  for (const AttemptRecord& attempt : batch.attempts) {
+    const AttemptId& a = attempt.outcome.id;
+    const auto run = runs_.find(a.run);
+    if (a.subject != Subject::Task || run == runs_.end()) continue;
+    const auto task = run->second.tasks.find(a.index);
+    if (task != run->second.tasks.end()) {
+      TakeBack(run->second, a.index, task->second, attempt.outcome, now);
+    }
+  }
   for (const RunEvent& event : tell) {
     const LedgerRun* ledger = ledger_.Find(event.run);
     if (ledger == nullptr) continue;
@@ -75,16 +86,7 @@ void RulesModel::OnLanded(const Batch& batch, const std::vector<RunEvent>& tell,
     const RunState state = was == before.end() ? ledger->run.state : was->second;
     Follow(run, batch, event, state == RunState::Paused && ledger->run.state == RunState::Paused);
   }
-  for (auto& [id, run] : runs_) {
-    for (const AttemptRecord& attempt : batch.attempts) {
-      const AttemptId& a = attempt.outcome.id;
-      if (a.run != id || a.subject != Subject::Task) continue;
-      if (const auto it = run.tasks.find(a.index); it != run.tasks.end()) {
-        TakeBack(run, a.index, it->second, batch, now);
-      }
-    }
-    Compare(run, batch);
-  }
+  for (auto& [id, run] : runs_) Compare(run, batch);
 }
 
 void RulesModel::OnReworked(RunId id, const Batch& batch) {
@@ -100,7 +102,15 @@ void RulesModel::OnReworked(RunId id, const Batch& batch) {
   run.aborting = false;
 }
 
+void RulesModel::Shut(Run& run, const RunEvent& event) {
+  const std::vector<troupe::Agent>& agents = run.ledger->plan->agents;
+  for (std::uint32_t i = 0; i < agents.size(); ++i) {
+    if (agents[i].name == event.agent) run.agents[i].told = event.at + *event.delay;
+  }
+}
+
 void RulesModel::Follow(Run& run, const Batch& batch, const RunEvent& event, bool was_paused) {
+  if (event.kind == Kind::AgentShut) return Shut(run, event);
   if (event.task.empty() || event.kind == Kind::HookStarted || event.kind == Kind::HookFinished) {
     return;
   }
@@ -113,9 +123,6 @@ void RulesModel::Follow(Run& run, const Batch& batch, const RunEvent& event, boo
     return;
   }
   Task& task = run.tasks[id];
-  if (event.kind != Kind::TaskCompleted && event.kind != Kind::TaskFailed) {
-    TakeBack(run, id, task, batch, event.at);
-  }
   switch (event.kind) {
     case Kind::TaskStarted:
       return Began(run, id, task, event, was_paused);
@@ -138,7 +145,9 @@ void RulesModel::Follow(Run& run, const Batch& batch, const RunEvent& event, boo
       if (!run.ledger->run.aborting && !run.ledger->run.cancelling) {
         Complain(run, id, "cancelled, and the run is not");
       }
-      if (task.state == TaskState::Running) Tell(run, id, task, FailureClass::Cancelled, event.at);
+      if (task.state == TaskState::Running) {
+        Tell(run, id, task, ClassOf(batch, event.run, id, task.attempts), event.at);
+      }
       Leaves(run, id, task);
       task.state = TaskState::Cancelled;
       task.expect = Expect::Nothing;
@@ -161,17 +170,24 @@ void RulesModel::Leaves(Run& run, std::uint32_t id, Task& task) {
   }
 }
 
-// An attempt that never began, or was stopped, is none.
-void RulesModel::TakeBack(Run& run, std::uint32_t id, Task& task, const Batch& batch, Instant now) {
-  if (task.state != TaskState::Running) return;
+// How the batch says that the attempt ended.
+std::optional<FailureClass> RulesModel::ClassOf(const Batch& batch, RunId run, std::uint32_t id,
+                                                std::uint32_t number) {
   for (const AttemptRecord& attempt : batch.attempts) {
     const AttemptId& a = attempt.outcome.id;
-    if (a.run != run.ledger->run.id || a.subject != Subject::Task || a.index != id) continue;
-    if (a.number != task.attempts || !HandedBack(attempt.outcome)) continue;
-    Tell(run, id, task, attempt.outcome.failure, now);
-    Leaves(run, id, task);
-    return;
+    const bool mine = a.run == run && a.subject == Subject::Task && a.index == id;
+    if (mine && a.number == number) return attempt.outcome.failure;
   }
+  return FailureClass::Cancelled;
+}
+
+// An attempt that never began, or was stopped, is none.
+void RulesModel::TakeBack(Run& run, std::uint32_t id, Task& task, const AttemptOutcome& outcome,
+                          Instant now) {
+  if (task.state != TaskState::Running || outcome.id.number != task.attempts) return;
+  if (!HandedBack(outcome)) return;
+  Tell(run, id, task, outcome.failure, now);
+  Leaves(run, id, task);
 }
 
 void RulesModel::Began(Run& run, std::uint32_t id, Task& task, const RunEvent& event,
@@ -223,6 +239,7 @@ Instant RulesModel::ShutUntil(const Run& run, std::uint32_t agent, Instant now) 
   Instant until{};
   if (it->second.shut_until > now) until = it->second.shut_until;
   if (it->second.open && it->second.opens > now) until = std::max(until, it->second.opens);
+  if (it->second.told > now) until = std::max(until, it->second.told);
   return until;
 }
 
@@ -422,6 +439,13 @@ void RulesModel::GivenUp(Run& run, std::uint32_t id, Task& task, const RunEvent&
 // The records say what the rules say.
 void RulesModel::Compare(Run& run, const Batch& batch) {
   const RunId id = run.ledger->run.id;
+  for (auto& [index, agent] : run.agents) {
+    const Instant told = std::exchange(agent.told, Instant{});
+    if (std::max(agent.shut_until, agent.open ? agent.opens : Instant{}) < told) {
+      judge_.Complain("rules", fmt::format("run {}: agent {} is said to be shut, and is not",
+                                           id.value, index));
+    }
+  }
   for (const TaskRecord& record : batch.tasks) {
     if (record.run != id || record.joins) continue;
     if (run.ledger->Planned(record.task.value) == kNone) continue;
@@ -434,6 +458,7 @@ void RulesModel::Compare(Run& run, const Batch& batch) {
     const TaskState due = task.state == TaskState::Waiting && of(record.state) == TaskState::Pending
                               ? TaskState::Pending
                               : task.state;
+    task.state = due;
     if (of(record.state) != due || task.expect != Expect::Nothing) {
       Complain(run, record.task.value,
                fmt::format("it is {}, and by the rules {} (expected {})", Name(record.state),

@@ -54,6 +54,7 @@ class RulesModel {
     Instant opens{};
     std::optional<std::pair<std::uint32_t, std::uint32_t>> probe = {};  // Task and attempt.
     std::uint32_t running = 0;
+    Instant told{};  // That it is shut until then, before the failure that shut it.
   };
   struct Run {
     const LedgerRun* ledger = nullptr;
@@ -65,6 +66,7 @@ class RulesModel {
   };
 
   void Follow(Run& run, const Batch& batch, const RunEvent& event, bool was_paused);
+  void Shut(Run& run, const RunEvent& event);
   void Began(Run& run, std::uint32_t id, Task& task, const RunEvent& event, bool was_paused);
   void Failed(Run& run, std::uint32_t id, Task& task, const Batch& batch, const RunEvent& event);
   void Decide(Run& run, std::uint32_t id, Task& task, FailureClass c, Duration retry_after,
@@ -74,7 +76,10 @@ class RulesModel {
   void GivenUp(Run& run, std::uint32_t id, Task& task, const RunEvent& event);
   void NextAgent(Run& run, std::uint32_t id, Task& task);
   void Leaves(Run& run, std::uint32_t id, Task& task);
-  void TakeBack(Run& run, std::uint32_t id, Task& task, const Batch& batch, Instant now);
+  void TakeBack(Run& run, std::uint32_t id, Task& task, const AttemptOutcome& outcome,
+                Instant now);
+  static std::optional<FailureClass> ClassOf(const Batch& batch, RunId run, std::uint32_t id,
+                                             std::uint32_t number);
   void Tell(Run& run, std::uint32_t id, Task& task, std::optional<FailureClass> c, Instant now);
   void Compare(Run& run, const Batch& batch);
 
