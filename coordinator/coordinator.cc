@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
+
 namespace troupe {
 namespace {
 
@@ -71,7 +73,7 @@ void Coordinator::OnSubmit(const SubmitRun& submit, Turn& turn) {
     turn.effects.replies.push_back({submit.request, known, true});
     return;
   }
-  if (!record.key.empty()) keys_[record.key] = next_run_;
+  if (!record.key.empty() && !Mutant(Defect::KeyForgotten)) keys_[record.key] = next_run_;
   record.id = next_run_;
   next_run_.value += 1;
   record.created = turn.now;
@@ -137,7 +139,7 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
   const bool is_new = before == nullptr || before->peer != peer;
   // What was said long ago and arrives only now: it would say that what was dispatched since is not
   // there.
-  if (before != nullptr && before->spool == hello.spool &&
+  if (before != nullptr && before->spool == hello.spool && !Mutant(Defect::StaleHelloTaken) &&
       std::pair(hello.incarnation, hello.number) <= std::pair(before->incarnation, before->hello)) {
     return;
   }
@@ -174,7 +176,7 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
     if (run != nullptr && run->IsCurrent(id, worker.name)) {
       pool_.Hold(worker, id);
       if (run->record().cancelling) again.ids.push_back(id);
-    } else {
+    } else if (!Mutant(Defect::LeaseCheckRemoved)) {
       stop.ids.push_back(id);
     }
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/mutant.h"
 #include "coordinator/recovery_policy.h"
 
 namespace troupe {
@@ -80,7 +81,8 @@ std::string NoWorkerFits(const LiveRun& run, std::uint32_t task, const WorkerPoo
     if (WorkerPool::Fits(worker, requirement)) {
       fits = true;
       const bool not_here = std::find(unfit.begin(), unfit.end(), name) != unfit.end();
-      if (!not_here && !worker.draining) return "";
+      const bool taking = !worker.draining || Mutant(Defect::DrainingForgotten);
+      if (!not_here && taking) return "";
       draining = draining || (!not_here && worker.draining);
     }
     any = true;

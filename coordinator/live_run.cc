@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
+
 namespace troupe {
 
 LiveRun::LiveRun(RunRecord record, std::shared_ptr<const Plan> plan)
@@ -123,6 +125,7 @@ void LiveRun::SaveChanges(Turn& turn) {
   dirty_tasks_.clear();
   for (std::uint32_t execution : dirty_hooks_) {
     hooks_[execution].dirty = false;
+    if (Mutant(Defect::HookForgotten)) continue;
     turn.effects.save.hooks.push_back(hooks_[execution].record);
   }
   dirty_hooks_.clear();
@@ -470,7 +473,7 @@ void LiveRun::OnTime(Turn& turn) {
 Instant LiveRun::NextTime(Instant now) const {
   Instant next = kNever;
   if (ended() || dormant_ || record_.state == RunState::Paused) return next;
-  if (!due_tasks_.empty()) next = std::min(next, due_tasks_.begin()->first);
+  if (!due_tasks_.empty() && !Mutant(Defect::DueForgotten)) next = std::min(next, due_tasks_.begin()->first);
   if (!queue_deadlines_.empty()) next = std::min(next, queue_deadlines_.begin()->first);
   for (std::uint32_t execution : ready_hooks_) {
     const LiveHook& hook = hooks_[execution];

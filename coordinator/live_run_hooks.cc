@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
+
 #include "coordinator/live_run.h"
 
 namespace troupe {
@@ -354,7 +356,7 @@ void LiveRun::RestoreHook(const HookRecord& saved, Turn& turn) {
   auto it = std::find_if(lists_.begin(), lists_.end(),
                          [&](const ListProgress& p) { return p.list == list && p.stage == stage; });
   if (it == lists_.end()) it = lists_.insert(lists_.end(), {.list = list, .stage = stage});
-  it->next = std::max(it->next, saved.index + 1);
+  if (!Mutant(Defect::HookRepeated)) it->next = std::max(it->next, saved.index + 1);
   if (hook.hook->async) return;
   if (IsOpen(saved.state)) it->current = saved.execution;
   if (saved.state == HookState::Cancelled ||

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
+
 #include "coordinator/live_run.h"
 
 namespace troupe {
@@ -53,7 +55,7 @@ void LiveRun::NoteSetback(std::uint32_t task, FailureClass failure) {
   MarkTask(task);
   if (Counts(*Planned(task).rules, failure)) ++r.step_failures;
   if (failure == FailureClass::WorkerLost) {
-    ++r.losses;
+    if (!Mutant(Defect::LossForgotten)) ++r.losses;
     r.lost_attempts.push_back(r.attempts);
   }
   const bool ran = failure != FailureClass::QueueTimeout && failure != FailureClass::Unresolved;
@@ -118,7 +120,8 @@ void LiveRun::Follow(std::uint32_t task, const Recovery& recovery, Turn& turn) {
   TaskRecord& r = tasks_[task].record;
   if (const auto* retry = std::get_if<Retry>(&recovery)) {
     ++record_.retries_used;
-    run_dirty_ = run_dirty_ || plan_->retry_budget != kNone;
+    const bool saved = plan_->retry_budget != kNone && !Mutant(Defect::BudgetInMemory);
+    run_dirty_ = run_dirty_ || saved;
     const RecoveryRules& rules = *Planned(task).rules;
     RunEvent event = Say(RunEvent::Kind::TaskRetrying, turn);
     event.task = FullId(task);
@@ -205,7 +208,7 @@ void LiveRun::MoveToStep(std::uint32_t task, std::uint32_t step, Turn& turn) {
   event.failure = r.failure;
   event.message = r.message;
   turn.effects.tell.push_back(std::move(event));
-  MarkTask(task);
+  if (!Mutant(Defect::StepInMemory)) MarkTask(task);
 }
 
 // Ready tasks whose agent is shut for too long go on with another one.

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "coordinator/live_run.h"
+#include "base/mutant.h"
 #include "coordinator/make_spec.h"
 
 namespace troupe {
@@ -157,8 +158,11 @@ bool LiveRun::IsCurrent(const AttemptId& id, const std::string& worker) const {
     return r.state == HookState::Running && r.attempts == id.number && r.worker == worker;
   }
   const std::uint32_t task = IndexOf(TaskId{id.index});
-  if (task == kNone || !OnWorker(task)) return false;
+  if (task == kNone) return false;
   const TaskRecord& r = tasks_[task].record;
+  if (Mutant(Defect::OutcomeTakenTwice) && r.attempts == id.number && !r.joins) return true;
+  if (!OnWorker(task)) return false;
+  if (Mutant(Defect::FencingRemoved)) return true;
   return r.attempts == id.number && r.worker == worker;
 }
 
@@ -196,6 +200,11 @@ void LiveRun::OnReturned(const AttemptId& id, const std::string& worker, Turn& t
   outcome.failure = FailureClass::WorkerLost;
   outcome.never_started = true;
   outcome.message = fmt::format("it never began on worker {}", worker);
+  if (Mutant(Defect::NumberReused) && id.subject == Subject::Task && IsCurrent(id, worker)) {
+    OnOutcome(outcome, worker, turn);
+    --tasks_[IndexOf(TaskId{id.index})].record.attempts;
+    return;
+  }
   outcome.ended = turn.now;
   OnOutcome(outcome, worker, turn);
 }

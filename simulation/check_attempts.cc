@@ -259,8 +259,9 @@ void Checkers::OnTime(Instant now, const std::deque<Machine>& machines) {
   for (const AttemptId& id : fenced_) {
     for (const Machine& machine : machines) {
       if (!machine.spool().contains(id) || !machine.up()) continue;
-      const Instant since = std::max({truth_.at(id).fenced, machine.up_since(), machine.heard()});
-      if (now <= since + fence_) continue;
+      const Instant fenced = truth_.at(id).fenced;
+      const Instant heard = std::min(machine.heard(), fenced + fence_);
+      if (now <= std::max({fenced, machine.up_since(), heard}) + fence_) continue;
       judge_.Complain("fencing", fmt::format("{} still runs on {}, {:.0f} s after it was lost",
                                              ToString(id), machine.name(),
                                              ToSeconds(now - truth_.at(id).fenced)));
@@ -268,7 +269,6 @@ void Checkers::OnTime(Instant now, const std::deque<Machine>& machines) {
   }
 }
 
-// Once a worker has told the coordinator of it, it is stopped; and it is told when it joins again.
 void Checkers::AtTheEnd() {
   for (const auto& [key, run] : accepted_) {
     const LedgerRun* saved = ledger_.Find(run);

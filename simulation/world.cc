@@ -12,10 +12,27 @@ namespace {
 constexpr std::uint64_t kStepsMax = 2'000'000;
 constexpr Duration kCalmMax = std::chrono::hours(24 * 14);
 
+// All that its tasks and hooks ask for.
+std::vector<std::string> LabelsOf(const Plan& plan) {
+  std::set<std::string> labels;
+  for (const PlannedTask& task : plan.tasks) {
+    std::vector<std::uint32_t> agents = task.rules->fallback_agents;
+    agents.push_back(task.agent);
+    for (const std::uint32_t agent : agents) {
+      const EffectiveSettings settings = SettingsFor(plan, task, agent);
+      labels.insert(settings.labels.begin(), settings.labels.end());
+    }
+  }
+  for (const std::vector<Hook>& hooks : plan.hooks) {
+    for (const Hook& hook : hooks) labels.insert(hook.runs_on.begin(), hook.runs_on.end());
+  }
+  return {labels.begin(), labels.end()};
+}
+
 }  // namespace
 
-World::World(std::uint64_t seed, const std::string& faults, Trace trace)
-    : seed_(seed), dice_(seed ^ 0x7472'6F75'7065u), trace_(std::move(trace)) {
+World::World(std::uint64_t seed, const std::string& faults, Trace trace, const Rehearsal* rehearsal)
+    : seed_(seed), rehearsal_(rehearsal), dice_(seed ^ 0x7472'6F75'7065u), trace_(std::move(trace)) {
   const Result<Faults> picked = PickFaults(DrawFaults(dice_), faults);
   CHECK(picked.has_value());
   faults_ = *picked;
@@ -54,6 +71,11 @@ void World::BuildFleet() {
   }
   if (classes_.empty()) classes_.push_back(FailureClass::AgentError);
   slowest_ = seconds(dice_.Between(1, 40));
+  if (rehearsal_ != nullptr) {
+    failing_ = rehearsal_->failing;
+    classes_ = rehearsal_->classes;
+    faults_.operators = 0;
+  }
 
   around_.model = [this](const AttemptSpec& spec) { return Model(spec); };
   around_.send = [this](Machine& m, ToCoordinator message) { SendUp(m, std::move(message)); };
@@ -77,7 +99,12 @@ void World::BuildFleet() {
   };
   around_.dies_here = [this] { return !calm_ && dice_.Chance(faults_.worker_crashes * 500); };
 
-  const std::uint32_t machines = 1 + dice_.Below(dice_.OneIn(4) ? 5 : 3);
+  BuildMachines();
+}
+
+void World::BuildMachines() {
+  std::uint32_t machines = 1 + dice_.Below(dice_.OneIn(4) ? 5 : 3);
+  if (rehearsal_ != nullptr) machines = rehearsal_->workers;
   links_.resize(machines);
   for (std::uint32_t i = 0; i < machines; ++i) {
     WorkerOptions options;
@@ -86,6 +113,11 @@ void World::BuildFleet() {
     if (i == 0 || dice_.OneIn(2)) options.labels.push_back("disk");
     if (i == 0 || dice_.OneIn(2)) options.labels.push_back("gpu");
     if (i > 0 && dice_.OneIn(5)) options.providers = {"command"};
+    if (rehearsal_ != nullptr) {
+      options.slots = rehearsal_->slots;
+      options.providers = WorkerOptions().providers;
+      options.labels = LabelsOf(*rehearsal_->plan);
+    }
     machines_.emplace_back(options, around_, dice_);
     if (faults_.clock_jumps > 0) {
       machines_.back().set_skew(dice_.Time(std::chrono::seconds(-100), std::chrono::seconds(100)));
@@ -112,7 +144,8 @@ bool World::AllEnded() const {
 Report World::Run() {
   StartCoordinator();
   for (std::uint32_t i = 0; i < machines_.size(); ++i) StartWorkerLater(i, Seconds(3));
-  const std::uint32_t runs = dice_.OneIn(3) ? dice_.Between(2, 3) : 1;
+  std::uint32_t runs = dice_.OneIn(3) ? dice_.Between(2, 3) : 1;
+  if (rehearsal_ != nullptr) runs = 1;
   unsubmitted_ = runs;
   for (std::uint32_t i = 0; i < runs; ++i) {
     Push(now_ + (i == 0 ? Duration{} : dice_.Time({}, std::chrono::seconds(60))), What::Trouble,
@@ -123,7 +156,7 @@ Report World::Run() {
   while (!judge_.failed() && !queue_.empty()) {
     if (calm_ && give_up == kNever) give_up = now_ + kCalmMax;
     const Item item = queue_.top();
-    if (calm_ && AllEnded() && unsubmitted_ == 0) break;
+    if ((calm_ || rehearsal_ != nullptr) && unsubmitted_ == 0 && AllEnded()) break;
     if (item.at > give_up || steps_ >= kStepsMax) {
       checkers_->DoesNotEnd(coordinator_.get(), CoordinatorNow());
       break;
@@ -136,9 +169,8 @@ Report World::Run() {
     Handle(item);
   }
   if (!judge_.failed()) checkers_->AtTheEnd();
-  Report report;
-  Finish(report);
-  return report;
+  Finish();
+  return std::move(report_);
 }
 
 void World::Handle(const Item& item) {
@@ -187,16 +219,36 @@ void World::Handle(const Item& item) {
   checkers_->OnTime(now_, machines_);
 }
 
-void World::Finish(Report& report) {
-  report.seed = seed_;
-  report.violation = judge_.violation();
-  report.hash = hash_;
-  report.steps = steps_;
-  report.took = now_ - began_;
-  report.runs = static_cast<std::uint32_t>(submitted_.size());
-  report.attempts = checkers_->begun();
-  report.coordinator_crashes = crashes_;
-  report.machine_faults = machine_faults_;
+void World::Finish() {
+  report_.seed = seed_;
+  report_.violation = judge_.violation();
+  report_.hash = hash_;
+  report_.steps = steps_;
+  report_.took = now_ - began_;
+  report_.runs = static_cast<std::uint32_t>(submitted_.size());
+  report_.attempts = checkers_->begun();
+  report_.coordinator_crashes = crashes_;
+  report_.machine_faults = machine_faults_;
+  if (rehearsal_ == nullptr || ledger_.runs().empty()) return;
+  const RunRecord& run = ledger_.runs().begin()->second.run;
+  report_.end = Name(run.state);
+  report_.makespan = run.ended - run.started;
+}
+
+// For the timeline of a rehearsal.
+void World::Note(const RunEvent& event) {
+  using Kind = RunEvent::Kind;
+  const Duration at = now_ - began_;
+  if (event.kind == Kind::TaskRetrying) ++report_.retries;
+  if (event.kind == Kind::TaskStarted) {
+    report_.timeline.push_back({event.task, event.attempt, event.worker, at, at, ""});
+  }
+  if (event.kind != Kind::TaskCompleted && event.kind != Kind::TaskFailed) return;
+  for (Played& played : report_.timeline) {
+    if (played.task != event.task || played.attempt != event.attempt) continue;
+    played.ended = at;
+    played.how = event.failure ? Name(*event.failure) : "ok";
+  }
 }
 
 }  // namespace troupe

@@ -26,6 +26,29 @@
 
 namespace troupe {
 
+// A workflow of the user's own, in place of those that are drawn, and how its agents are to behave.
+struct Rehearsal {
+  std::string text = "";
+  std::shared_ptr<const Plan> plan = {};
+  std::string inputs_json = "{}";
+  std::uint32_t failing = 0;  // Of a million attempts.
+  std::vector<FailureClass> classes = {FailureClass::AgentError};
+  Duration fastest = std::chrono::seconds(1);
+  Duration slowest = std::chrono::seconds(60);
+  std::uint32_t workers = 2;
+  std::uint32_t slots = 4;
+};
+
+// A line of a timeline: an attempt of a rehearsed run.
+struct Played {
+  std::string task = "";
+  std::uint32_t attempt = 0;
+  std::string worker = "";
+  Duration began{};  // Since the run began.
+  Duration ended{};
+  std::string how = "";  // "ok", or the class of its failure; "" when it was handed back.
+};
+
 // What a simulation saw.
 struct Report {
   std::uint64_t seed = 0;
@@ -37,6 +60,11 @@ struct Report {
   std::uint32_t attempts = 0;
   std::uint32_t coordinator_crashes = 0;
   std::uint32_t machine_faults = 0;
+  // Of a rehearsal.
+  std::string end = "";  // "succeeded"
+  Duration makespan{};
+  std::uint32_t retries = 0;
+  std::vector<Played> timeline = {};
 };
 
 class World {
@@ -44,7 +72,9 @@ class World {
   using Trace = std::function<void(const std::string& line)>;
 
   // `faults`: words as of PickFaults(). `trace`: told of everything that happens.
-  World(std::uint64_t seed, const std::string& faults, Trace trace = {});
+  // `rehearsal` outlives it; null: everything is drawn.
+  World(std::uint64_t seed, const std::string& faults, Trace trace = {},
+        const Rehearsal* rehearsal = nullptr);
 
   // Once.
   Report Run();
@@ -98,10 +128,12 @@ class World {
   void BuildFleet();
   void Push(Instant at, What what, std::uint32_t who = 0, std::uint64_t which = 0);
   void Handle(const Item& item);
+  void BuildMachines();
+  void Note(const RunEvent& event);
   void Hash(std::uint64_t value);
   void Say(const std::function<std::string()>& line);
   bool AllEnded() const;
-  void Finish(Report& report);
+  void Finish();
 
   // world_coordinator.cc
   Instant CoordinatorNow() const { return now_ + shift_; }
@@ -135,6 +167,8 @@ class World {
   AttemptModel Model(const AttemptSpec& spec);
 
   std::uint64_t seed_;
+  const Rehearsal* rehearsal_;
+  Report report_;
   Dice dice_;
   Faults faults_;
   Trace trace_;

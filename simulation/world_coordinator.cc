@@ -108,6 +108,9 @@ void World::AfterTurn(const Effects& effects) {
     checkers_->OnAccepted(s.key, reply.run);
     s.run = reply.run;
   }
+  if (rehearsal_ != nullptr) {
+    for (const RunEvent& event : effects.tell) Note(event);
+  }
   if (trace_) {
     for (const RunEvent& event : effects.tell) {
       Say([&] {
@@ -134,14 +137,20 @@ void World::Submit(std::uint32_t number) {
   }
   if (number >= submitted_.size()) {
     const std::string key = fmt::format("k{}", submitted_.size());
-    Submitted s{.key = key, .text = DrawWorkflow(dice_)};
-    const Compiled compiled = CompileWorkflow(s.text, {});
-    if (compiled.plan == nullptr) {
-      judge_.Complain("workload", s.text + FormatProblems("drawn.yaml", compiled.problems));
-      return;
+    Submitted s{.key = key};
+    if (rehearsal_ != nullptr) {
+      s.text = rehearsal_->text;
+      s.plan = rehearsal_->plan;
+    } else {
+      s.text = DrawWorkflow(dice_);
+      const Compiled compiled = CompileWorkflow(s.text, {});
+      if (compiled.plan == nullptr) {
+        judge_.Complain("workload", s.text + FormatProblems("drawn.yaml", compiled.problems));
+        return;
+      }
+      s.plan = compiled.plan;
     }
     Say([&] { return "submitted as " + key + ":\n" + s.text; });
-    s.plan = compiled.plan;
     ledger_.KnowPlan(key, s.plan);
     submitted_.push_back(std::move(s));
     unsubmitted_ -= unsubmitted_ > 0 ? 1 : 0;
@@ -152,6 +161,7 @@ void World::Submit(std::uint32_t number) {
   submit.draft.workflow_name = s.plan->name;
   submit.draft.run_dir = "/";
   submit.draft.key = s.key;
+  if (rehearsal_ != nullptr) submit.draft.inputs_json = rehearsal_->inputs_json;
   Step(submit);
 }
 

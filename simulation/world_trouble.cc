@@ -12,11 +12,11 @@ using std::chrono::seconds;
 
 void World::PlanTrouble() {
   const std::uint32_t minutes = 1 + dice_.Below(dice_.OneIn(4) ? 6 : 2);
-  const Duration lasts = seconds(60) * minutes;
+  const Duration lasts = seconds(60) * (rehearsal_ == nullptr ? minutes : 30);
   const std::uint32_t kinds[] = {faults_.partitions, faults_.worker_crashes, faults_.leaves,
                                  faults_.reboots,    faults_.machine_losses, faults_.operators};
   for (std::uint32_t kind = 0; kind < 6; ++kind) {
-    for (std::uint32_t n = kinds[kind] * minutes; n > 0; --n) {
+    for (std::uint32_t n = kinds[kind] * static_cast<std::uint32_t>(lasts / seconds(60)); n > 0; --n) {
       Push(now_ + dice_.Time({}, lasts), What::Trouble, kind);
     }
   }
@@ -144,7 +144,8 @@ void World::TidyUp() {
 
 AttemptModel World::Model(const AttemptSpec& spec) {
   AttemptModel model;
-  model.takes = Duration(1'000) + dice_.Skewed(slowest_);
+  model.takes = rehearsal_ == nullptr ? Duration(1'000) + dice_.Skewed(slowest_)
+                                      : dice_.Time(rehearsal_->fastest, rehearsal_->slowest);
   model.stopping = dice_.OneIn(3) ? dice_.Skewed(seconds(7)) : milliseconds(10);
   model.message = "model";
   const bool hook = spec.kind == RunnerKind::Hook;
@@ -153,7 +154,7 @@ AttemptModel World::Model(const AttemptSpec& spec) {
     if (spec.kind == RunnerKind::Collection) model.failure = FailureClass::AgentError;
     if (dice_.OneIn(2)) model.retry_after = dice_.Skewed(seconds(60));
   }
-  if (faults_.agents && dice_.OneIn(40)) {  // It hangs.
+  if (faults_.agents && rehearsal_ == nullptr && dice_.OneIn(40)) {  // It hangs.
     model.takes = spec.timeout > Duration{} ? spec.timeout : seconds(600);
     model.failure = FailureClass::Timeout;
   } else if (spec.timeout > Duration{} && model.takes >= spec.timeout) {

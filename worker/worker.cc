@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "protocol/limits.h"
 
 namespace troupe {
@@ -163,6 +164,7 @@ void WorkerCore::StopAttempt(const AttemptId& id, Held& held, Instant now, Worke
 // The coordinator has had its time to come back. Others may be at work on the same tasks by now.
 void WorkerCore::Abandon(Instant now, WorkerEffects& effects) {
   abandoned_ = true;
+  if (Mutant(Defect::LeaseCheckRemoved)) return;
   for (auto& [id, held] : held_) {
     if (held.outcome) continue;
     held.abandoned = true;
@@ -228,6 +230,9 @@ void WorkerCore::SendOutcomes(Instant now, WorkerEffects& effects) {
   }
   if (!finished.outcomes.empty()) effects.send.emplace_back(std::move(finished));
   if (!unsent_.empty() && next_resend_ == kNever) next_resend_ = now + kResend;
+  if (Mutant(Defect::OutcomeForgotten)) {
+    for (const AttemptId& id : std::set<AttemptId>(unsent_)) Forget(id, effects);
+  }
   unsent_.clear();
 }
 
