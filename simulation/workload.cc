@@ -36,7 +36,7 @@ class Writer {
   }
 
   void Root() {
-    text_ = fmt::format("name: simulated\ntimeout_secs: {}\n", Pick({"10", "30", "60"}));
+    text_ = fmt::format("name: simulated\ntimeout_secs: {}\n", Pick({"10", "30", "60", "60", "900"}));
     if (dice_.OneIn(4)) text_ += fmt::format("max_parallel: {}\n", 1 + dice_.Below(3));
     if (dice_.OneIn(8)) text_ += fmt::format("queue_timeout_secs: {}\n", 5 + dice_.Below(60));
     if (dice_.OneIn(3)) text_ += fmt::format("on_error: {}\n", OnError(kNobody));

@@ -50,7 +50,7 @@ World::World(std::uint64_t seed, const std::string& faults, Trace trace, const R
   };
   BuildFleet();
   checkers_ = std::make_unique<Checkers>(judge_, ledger_, dice_.Next(),
-                                         options_.lease + options_.window + Seconds(60));
+                                         options_.lease + options_.window + Seconds(30));
 }
 
 void World::BuildFleet() {

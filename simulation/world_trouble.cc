@@ -146,6 +146,9 @@ AttemptModel World::Model(const AttemptSpec& spec) {
   AttemptModel model;
   model.takes = rehearsal_ == nullptr ? Duration(1'000) + dice_.Skewed(slowest_)
                                       : dice_.Time(rehearsal_->fastest, rehearsal_->slowest);
+  if (rehearsal_ == nullptr && spec.timeout > seconds(600) && dice_.OneIn(8)) {
+    model.takes = dice_.Time(seconds(60), seconds(800));
+  }
   model.stopping = dice_.OneIn(3) ? dice_.Skewed(seconds(7)) : milliseconds(10);
   model.message = "model";
   const bool hook = spec.kind == RunnerKind::Hook;

