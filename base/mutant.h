@@ -15,7 +15,7 @@ enum class Defect {
   HookForgotten,      // Hook records are not saved.
   HookRepeated,       // A restart does not know how far a list of hooks came.
   BudgetInMemory,     // The used retries are not saved.
-  StepInMemory,       // The fallback step is not saved.
+  GateInMemory,        // That an agent is shut is not saved.
   RetryTooSoon,
   BreakerIgnored,
   ProbesForgotten,     // Half open, any number of attempts is let through.

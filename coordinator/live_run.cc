@@ -130,7 +130,7 @@ void LiveRun::SaveChanges(Turn& turn) {
   }
   dirty_hooks_.clear();
   for (auto& [key, gate] : gates_) {
-    if (gate.dirty) turn.effects.save.agents.push_back(gate.gate.record());
+    if (gate.dirty && !Mutant(Defect::GateInMemory)) turn.effects.save.agents.push_back(gate.gate.record());
     gate.dirty = false;
   }
   if (run_dirty_) turn.effects.save.runs.push_back(record_);

@@ -208,7 +208,7 @@ void LiveRun::MoveToStep(std::uint32_t task, std::uint32_t step, Turn& turn) {
   event.failure = r.failure;
   event.message = r.message;
   turn.effects.tell.push_back(std::move(event));
-  if (!Mutant(Defect::StepInMemory)) MarkTask(task);
+  MarkTask(task);
 }
 
 // Ready tasks whose agent is shut for too long go on with another one.

@@ -119,6 +119,13 @@ void Checkers::CompareRuns(const LiveRun& memory, const LiveRun& loaded, Instant
   if (hooks != again) {
     differ(fmt::format("hooks: {} and {} executions", hooks.size(), again.size()));
   }
+  for (std::uint32_t agent = 0; agent < memory.plan().agents.size(); ++agent) {
+    if (memory.ShutUntil(agent, now) != loaded.ShutUntil(agent, now) ||
+        memory.BreakerOpen(agent) != loaded.BreakerOpen(agent) ||
+        memory.HasProbe(agent) != loaded.HasProbe(agent)) {
+      differ("agent " + memory.plan().agents[agent].name + " is shut otherwise");
+    }
+  }
   if (memory.running() != loaded.running() || memory.Busy() != loaded.Busy()) {
     differ(fmt::format("running {} and {}, busy {} and {}", memory.running(), loaded.running(),
                        memory.Busy(), loaded.Busy()));

@@ -397,14 +397,19 @@ void RulesModel::Retrying(Run& run, std::uint32_t id, Task& task, const RunEvent
 void RulesModel::FellBack(Run& run, std::uint32_t id, Task& task, const RunEvent& event) {
   std::optional<std::uint32_t> step = MovesOn(run, id, task, event.at);
   const bool by_failure = task.expect == Expect::Fallback || task.expect == Expect::AgainOrFallback;
-  if (by_failure) {
+  const auto is_told = [&](std::uint32_t s) {
+    return run.ledger->plan->agents[AgentOf(run, id, s)].name == event.agent;
+  };
+  // With another worker the same agent would go on, but that may be shut by now.
+  const bool shut = task.expect == Expect::AgainOrFallback && step && is_told(*step);
+  if (by_failure && !shut) {
     if (task.step >= Ladder(run, id)) return Complain(run, id, "there is no such fallback");
     step = task.step + 1;
   }
   if (!step || task.expect == Expect::Retry || task.expect == Expect::GiveUp) {
     return Complain(run, id, "it goes on with a fallback agent, and should not");
   }
-  if (run.ledger->plan->agents[AgentOf(run, id, *step)].name != event.agent) {
+  if (!is_told(*step)) {
     Complain(run, id, fmt::format("it falls back to {}", event.agent));
   }
   task.expect = Expect::Nothing;

@@ -48,7 +48,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"HookForgotten", Defect::HookForgotten, {"hooks", "memory", "save-then-send"}, 50},
         Case{"HookRepeated", Defect::HookRepeated, {"hooks", "memory"}, 500},
         Case{"BudgetInMemory", Defect::BudgetInMemory, {"rules", "memory"}, 1'000},
-        Case{"StepInMemory", Defect::StepInMemory, {"rules", "memory"}, 5'000},
+        Case{"GateInMemory", Defect::GateInMemory, {"rules", "memory"}, 500},
         Case{"RetryTooSoon", Defect::RetryTooSoon, {"rules"}, 50},
         Case{"BreakerIgnored", Defect::BreakerIgnored, {"rules"}, 1'000},
         Case{"ProbesForgotten", Defect::ProbesForgotten, {"rules"}, 2'000},
