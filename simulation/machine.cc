@@ -12,6 +12,7 @@ void Machine::Start(Instant now) {
   options_.incarnation = lives_;
   core_ = std::make_unique<WorkerCore>(options_);
   up_since_ = now;
+  welcomed_ = false;
   heard_ = now;
   std::vector<AttemptId> running;
   std::vector<AttemptOutcome> ended;
@@ -70,6 +71,7 @@ void Machine::Lose() {
 
 void Machine::Hear(const FromCoordinator& message, Instant now) {
   heard_ = now;
+  welcomed_ = welcomed_ || std::holds_alternative<Welcome>(message);
   WorkerEffects effects;
   core_->OnMessage(message, now + skew_, effects);
   CarryOut(effects, now);
