@@ -15,17 +15,17 @@ enum class Defect {
   HookForgotten,      // Hook records are not saved.
   HookRepeated,       // A restart does not know how far a list of hooks came.
   BudgetInMemory,     // The used retries are not saved.
-  GateInMemory,        // That an agent is shut is not saved.
+  GateInMemory,       // That an agent is shut is not saved.
   RetryTooSoon,
   BreakerIgnored,
-  ProbesForgotten,     // Half open, any number of attempts is let through.
-  DueForgotten,        // Nobody wakes for a retry.
-  DependenciesIgnored, // What needs a failed task runs.
-  NumberReused,        // An attempt that never began gives its number back.
-  OutcomeForgotten,    // A worker forgets an outcome when it has sent it.
-  KeyForgotten,        // After a restart the same key is another run.
+  ProbesForgotten,      // Half open, any number of attempts is let through.
+  DueForgotten,         // Nobody wakes for a retry.
+  DependenciesIgnored,  // What needs a failed task runs.
+  NumberReused,         // An attempt that never began gives its number back.
+  OutcomeForgotten,     // A worker forgets an outcome when it has sent it.
+  KeyForgotten,         // After a restart the same key is another run.
   StaleHelloTaken,
-  DrainingForgotten,   // `why` does not know of draining workers.
+  DrainingForgotten,  // `why` does not know of draining workers.
 };
 
 #ifdef TROUPE_MUTANTS

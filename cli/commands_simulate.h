@@ -17,7 +17,7 @@ struct SimulateOptions {
   // Of a file.
   std::string workflow = "";
   std::vector<std::string> inputs = {};
-  double fail = 0.1;       // The share of attempts that fail, …
+  double fail = 0.1;                      // The share of attempts that fail, …
   std::vector<std::string> classes = {};  // … and how; empty: agent_error.
   double fastest_secs = 1;
   double slowest_secs = 60;

@@ -309,9 +309,10 @@ void AddSimulate(CLI::App& app, SimulateOptions& options, std::function<int()>& 
                        "a workflow to rehearse (default: workflows are drawn)");
   simulate->add_option("--seed", options.seed, "the first seed")->capture_default_str();
   simulate->add_option("--seeds", options.seeds, "how many")->capture_default_str();
-  simulate->add_option("--faults", options.faults,
-                       "none, all, or of network, crashes, machines, disk, operators, agents, clock "
-                       "(default: all; with a file: none)");
+  simulate->add_option(
+      "--faults", options.faults,
+      "none, all, or of network, crashes, machines, disk, operators, agents, clock "
+      "(default: all; with a file: none)");
   simulate->add_flag("--trace", options.trace, "print everything that happens");
   simulate->add_option("--jobs", options.jobs, "threads (default: cores)")
       ->check(CLI::Range(1, 1'024));
@@ -324,9 +325,10 @@ void AddSimulate(CLI::App& app, SimulateOptions& options, std::function<int()>& 
                 ->capture_default_str());
   with_file(simulate->add_option("--class", options.classes,
                                  "how they fail (default: agent_error; may be repeated)"));
-  with_file(simulate->add_option("--fastest", options.fastest_secs, "seconds of the shortest attempt")
-                ->check(CLI::Range(0.0, 31'536'000.0))
-                ->capture_default_str());
+  with_file(
+      simulate->add_option("--fastest", options.fastest_secs, "seconds of the shortest attempt")
+          ->check(CLI::Range(0.0, 31'536'000.0))
+          ->capture_default_str());
   with_file(simulate->add_option("--slowest", options.slowest_secs, "… and of the longest")
                 ->check(CLI::Range(0.0, 31'536'000.0))
                 ->capture_default_str());

@@ -48,18 +48,19 @@ class Simulation {
   int Summarize() const {
     for (std::size_t i = 0; i < std::min(broken_.size(), kShownMax); ++i) {
       const Report& report = broken_[i];
-      Print(fmt::format("seed {} breaks \"{}\": {}\n    replay: troupe simulate{} --seed {} --faults "
-                        "{} --trace\n",
-                        report.seed, report.violation->checker, report.violation->what,
-                        options_.file.empty() ? "" : " " + options_.file, report.seed,
-                        options_.faults));
+      Print(fmt::format(
+          "seed {} breaks \"{}\": {}\n    replay: troupe simulate{} --seed {} --faults "
+          "{} --trace\n",
+          report.seed, report.violation->checker, report.violation->what,
+          options_.file.empty() ? "" : " " + options_.file, report.seed, options_.faults));
     }
     if (broken_.size() > kShownMax) {
       Print(fmt::format("... and {} more\n", broken_.size() - kShownMax));
     }
     Print(fmt::format(
         "{} seed{}, {} broken promise{}; {:.0f} seeds a minute\n"
-        "{} steps, {:.1f} virtual hours, {} runs, {} attempts, {} coordinator crashes, {} faults of "
+        "{} steps, {:.1f} virtual hours, {} runs, {} attempts, {} coordinator crashes, {} faults "
+        "of "
         "machines; trace {:016x}\n",
         options_.seeds, options_.seeds == 1 ? "" : "s", broken_.size(),
         broken_.size() == 1 ? "" : "s", static_cast<double>(options_.seeds) / secs_ * 60,
@@ -158,10 +159,10 @@ std::string Timeline(const Report& report) {
     };
     const std::size_t from = std::min(column(p.began), std::size_t{39});
     const std::size_t to = std::max(from + 1, std::min(column(ended), std::size_t{40}));
-    text += fmt::format("  {:>11} {}{}{} {} attempt {} on {}: {}\n", Clock(p.began),
-                        std::string(from, '.'), std::string(to - from, '#'),
-                        std::string(40 - to, '.'), p.task, p.attempt, p.worker,
-                        p.how.empty() ? "handed back" : p.how);
+    text +=
+        fmt::format("  {:>11} {}{}{} {} attempt {} on {}: {}\n", Clock(p.began),
+                    std::string(from, '.'), std::string(to - from, '#'), std::string(40 - to, '.'),
+                    p.task, p.attempt, p.worker, p.how.empty() ? "handed back" : p.how);
   }
   return text;
 }
@@ -179,12 +180,13 @@ void ShowRehearsal(std::vector<Report> reports) {
     retries += report.retries;
   }
   const std::size_t count = reports.size();
-  Print(fmt::format("{} of {} runs succeed; makespan {} to {}, median {}; {:.1f} attempts and {:.1f} "
-                    "retries a run\n",
-                    good, count, Clock(reports.back().makespan), Clock(reports.front().makespan),
-                    Clock(reports[count / 2].makespan),
-                    static_cast<double>(attempts) / static_cast<double>(count),
-                    static_cast<double>(retries) / static_cast<double>(count)));
+  Print(
+      fmt::format("{} of {} runs succeed; makespan {} to {}, median {}; {:.1f} attempts and {:.1f} "
+                  "retries a run\n",
+                  good, count, Clock(reports.back().makespan), Clock(reports.front().makespan),
+                  Clock(reports[count / 2].makespan),
+                  static_cast<double>(attempts) / static_cast<double>(count),
+                  static_cast<double>(retries) / static_cast<double>(count)));
   std::string worst;
   for (std::size_t i = 0; i < std::min(count, kShownMax); ++i) {
     worst += fmt::format("{}{} ({}, {})", i == 0 ? "" : ", ", reports[i].seed,

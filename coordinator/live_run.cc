@@ -130,7 +130,8 @@ void LiveRun::SaveChanges(Turn& turn) {
   }
   dirty_hooks_.clear();
   for (auto& [key, gate] : gates_) {
-    if (gate.dirty && !Mutant(Defect::GateInMemory)) turn.effects.save.agents.push_back(gate.gate.record());
+    if (gate.dirty && !Mutant(Defect::GateInMemory))
+      turn.effects.save.agents.push_back(gate.gate.record());
     gate.dirty = false;
   }
   if (run_dirty_) turn.effects.save.runs.push_back(record_);
@@ -473,7 +474,8 @@ void LiveRun::OnTime(Turn& turn) {
 Instant LiveRun::NextTime(Instant now) const {
   Instant next = kNever;
   if (ended() || dormant_ || record_.state == RunState::Paused) return next;
-  if (!due_tasks_.empty() && !Mutant(Defect::DueForgotten)) next = std::min(next, due_tasks_.begin()->first);
+  if (!due_tasks_.empty() && !Mutant(Defect::DueForgotten))
+    next = std::min(next, due_tasks_.begin()->first);
   if (!queue_deadlines_.empty()) next = std::min(next, queue_deadlines_.begin()->first);
   for (std::uint32_t execution : ready_hooks_) {
     const LiveHook& hook = hooks_[execution];

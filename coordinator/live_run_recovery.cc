@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "base/mutant.h"
-
 #include "coordinator/live_run.h"
 
 namespace troupe {

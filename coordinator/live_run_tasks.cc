@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "coordinator/live_run.h"
 #include "base/mutant.h"
+#include "coordinator/live_run.h"
 #include "coordinator/make_spec.h"
 
 namespace troupe {

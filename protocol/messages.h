@@ -30,14 +30,15 @@ struct Hello {
   std::uint16_t protocol_min = kProtocolMin;
   std::uint16_t protocol_max = kProtocolMax;
   std::string worker = "";
-  std::uint64_t incarnation = 0;  // Of the process; a later one with the same spool has a higher one.
+  std::uint64_t incarnation =
+      0;  // Of the process; a later one with the same spool has a higher one.
   std::uint32_t slots = 1;
   std::vector<std::string> labels = {};
   std::vector<std::string> providers = {};  // "command", "mock", "claude"
   std::vector<AttemptId> holding = {};
-  std::uint64_t spool = 0;  // Which spool it has. With the same one as before, an attempt that is
-                            // not held never began; with another one it was lost.
-  bool draining = false;    // It takes nothing new until it is told or started again.
+  std::uint64_t spool = 0;   // Which spool it has. With the same one as before, an attempt that is
+                             // not held never began; with another one it was lost.
+  bool draining = false;     // It takes nothing new until it is told or started again.
   std::uint64_t number = 1;  // Of this incarnation's hellos: 1, 2, 3 …
   bool operator==(const Hello&) const = default;
 };

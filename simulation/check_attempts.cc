@@ -62,8 +62,8 @@ void Checkers::CheckAttempt(const AttemptRecord& attempt) {
       judge_.Complain("one-outcome", fmt::format("attempt {} has a second outcome", name));
     }
     const auto task = run->tasks.find(outcome.id.index);
-    if (attempt.accepted && task != run->tasks.end() && task->second.attempts != outcome.id.number &&
-        task->second.attempts > outcome.id.number) {
+    if (attempt.accepted && task != run->tasks.end() &&
+        task->second.attempts != outcome.id.number && task->second.attempts > outcome.id.number) {
       judge_.Complain("fencing", fmt::format("{} was accepted; the current one is {}", name,
                                              task->second.attempts));
     }
@@ -89,7 +89,8 @@ void Checkers::CheckAttempt(const AttemptRecord& attempt) {
 }
 
 // What a task that has ended says of it stays; only a redrive puts it back.
-void Checkers::CheckResult(const LedgerRun& run, const TaskRecord& before, const TaskRecord& after) {
+void Checkers::CheckResult(const LedgerRun& run, const TaskRecord& before,
+                           const TaskRecord& after) {
   const std::string name = run.FullId(after.task.value);
   if (after.attempts < before.attempts) {
     judge_.Complain("attempt-numbers", fmt::format("attempts of {} go back", name));
@@ -264,9 +265,9 @@ void Checkers::OnTime(Instant now, const std::deque<Machine>& machines) {
       const Duration bound = machine.welcomed() ? fence_ : std::max(fence_, Seconds(334));
       const Instant heard = std::min(machine.heard(), fenced + bound);
       if (now <= std::max({fenced, machine.up_since(), heard}) + bound) continue;
-      judge_.Complain("fencing", fmt::format("{} still runs on {}, {:.0f} s after it was lost",
-                                             ToString(id), machine.name(),
-                                             ToSeconds(now - truth_.at(id).fenced)));
+      judge_.Complain("fencing",
+                      fmt::format("{} still runs on {}, {:.0f} s after it was lost", ToString(id),
+                                  machine.name(), ToSeconds(now - truth_.at(id).fenced)));
     }
   }
 }

@@ -46,7 +46,8 @@ void Checkers::CheckHookBegins(const LedgerRun& run, const HookRecord& hook) {
     if (other.execution >= hook.execution) break;
     if (other.list != hook.list || other.stage != hook.stage) continue;
     if (other.index == hook.index) {
-      const bool again = ListOf(hook) == HookList::OnError || ListOf(hook) == HookList::PostWorkflow;
+      const bool again =
+          ListOf(hook) == HookList::OnError || ListOf(hook) == HookList::PostWorkflow;
       const bool new_round = other.round != hook.round;
       if (new_round && again) continue;
       // What had failed is run again in a new round, with what comes after it; and a stage that was

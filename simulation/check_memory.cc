@@ -92,8 +92,9 @@ void Checkers::CompareRuns(const LiveRun& memory, const LiveRun& loaded, Instant
     mine.erase(it);
     const TaskResult* x = memory.ResultOf(index);
     const TaskResult* y = loaded.ResultOf(i);
-    const bool same = (x == nullptr) == (y == nullptr) &&
-                      (x == nullptr || (x->output == y->output && x->result_json == y->result_json));
+    const bool same =
+        (x == nullptr) == (y == nullptr) &&
+        (x == nullptr || (x->output == y->output && x->result_json == y->result_json));
     if (!same) differ("the result of " + loaded.FullId(i));
   }
   for (const auto& [task, record] : mine) {
@@ -105,11 +106,11 @@ void Checkers::CompareRuns(const LiveRun& memory, const LiveRun& loaded, Instant
   RunRecord b = loaded.record();
   if (memory.plan().retry_budget == kNone) a.retries_used = b.retries_used;
   if (!(a == b)) {
-    differ(fmt::format("the run: phase {} and {}, failures {} and {}, settled {} and {}, tasks {} "
-                       "and {}, retries {} and {}, state {} and {}",
-                       static_cast<int>(a.phase), static_cast<int>(b.phase), a.failures, b.failures,
-                       a.settled, b.settled, a.tasks, b.tasks, a.retries_used, b.retries_used,
-                       a.state_json, b.state_json));
+    differ(fmt::format(
+        "the run: phase {} and {}, failures {} and {}, settled {} and {}, tasks {} "
+        "and {}, retries {} and {}, state {} and {}",
+        static_cast<int>(a.phase), static_cast<int>(b.phase), a.failures, b.failures, a.settled,
+        b.settled, a.tasks, b.tasks, a.retries_used, b.retries_used, a.state_json, b.state_json));
   }
   std::vector<HookRecord> hooks = memory.Hooks();
   std::vector<HookRecord> again = loaded.Hooks();

@@ -38,14 +38,16 @@ void Checkers::OnTurn(const Coordinator& coordinator, const CheckpointStore& sto
   if (dice_.OneIn(6)) CheckMemory(coordinator, store, now);
   if (!dice_.OneIn(3)) return;
   for (const auto& [id, run] : ledger_.runs()) {
-    if (const LiveRun* live = coordinator.Find(id)) CheckWaits(*live, coordinator.pool(), now, wake_at);
+    if (const LiveRun* live = coordinator.Find(id))
+      CheckWaits(*live, coordinator.pool(), now, wake_at);
   }
 }
 
 // The turn has placed all that it could: what is ready cannot start, for a cause that `why` names.
 bool Checkers::CouldStart(const LiveRun& run, std::uint32_t task, const WorkerPool& pool,
                           Instant now) const {
-  if (run.record().state != RunState::Running || run.record().phase != RunPhase::Tasks) return false;
+  if (run.record().state != RunState::Running || run.record().phase != RunPhase::Tasks)
+    return false;
   if (run.record().aborting || run.record().cancelling) return false;
   if (run.running() >= run.plan().max_parallel) return false;
   const std::uint32_t agent = run.AgentOf(task);
@@ -66,9 +68,9 @@ bool Checkers::CouldStart(const LiveRun& run, std::uint32_t task, const WorkerPo
 void Checkers::CheckWaits(const LiveRun& run, const WorkerPool& pool, Instant now,
                           Instant wake_at) {
   const auto complain = [&](std::uint32_t task, const char* what) {
-    judge_.Complain("waits", fmt::format("run {}: {} {}; why says: {}", run.record().id.value,
-                                         run.FullId(task), what,
-                                         Explain(run, task, true, now, &pool)));
+    judge_.Complain(
+        "waits", fmt::format("run {}: {} {}; why says: {}", run.record().id.value, run.FullId(task),
+                             what, Explain(run, task, true, now, &pool)));
   };
   bool moving = run.Busy() > 0;
   for (std::uint32_t task = 0; task < run.size(); ++task) {
@@ -116,8 +118,8 @@ void Checkers::CheckWhy(const LiveRun& run, std::uint32_t task, const WorkerPool
   if ((says("no other connected worker") || says("draining")) && others) wrong = "there is one";
   if (says("waits for a free slot") && !others) wrong = "there is no such worker";
   if (wrong == nullptr) return;
-  judge_.Complain("waits", fmt::format("run {}: why says: {} But {}", run.record().id.value, text,
-                                       wrong));
+  judge_.Complain("waits",
+                  fmt::format("run {}: why says: {} But {}", run.record().id.value, text, wrong));
 }
 
 }  // namespace troupe

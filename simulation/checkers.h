@@ -91,7 +91,7 @@ class Checkers {
   RulesModel rules_;
   RunId redriving_{};
   std::map<AttemptId, Truth> truth_;
-  std::vector<AttemptId> fenced_;  // And not ended yet.
+  std::vector<AttemptId> fenced_;          // And not ended yet.
   std::map<std::string, RunId> accepted_;  // By key.
   std::uint32_t begun_ = 0;
 };

@@ -27,12 +27,12 @@ struct Faults {
   std::uint32_t operators = 0;       // They cancel, pause, resume, redrive, drain, submit again.
   // Per turn of the coordinator.
   std::uint32_t crash_before_commit = 0;
-  std::uint32_t crash_after_commit = 0;   // Nothing, or a part of it, is sent.
-  std::uint32_t commit_fails = 0;         // Nothing landed; the process ends.
-  std::uint32_t commit_lies = 0;          // It landed, and was reported as failed.
-  std::uint32_t disk_full = 0;            // Several starts in a row fail.
-  std::uint32_t clock_jumps = 0;          // Per start of the coordinator.
-  bool agents = false;                    // They fail, hang and end late.
+  std::uint32_t crash_after_commit = 0;  // Nothing, or a part of it, is sent.
+  std::uint32_t commit_fails = 0;        // Nothing landed; the process ends.
+  std::uint32_t commit_lies = 0;         // It landed, and was reported as failed.
+  std::uint32_t disk_full = 0;           // Several starts in a row fail.
+  std::uint32_t clock_jumps = 0;         // Per start of the coordinator.
+  bool agents = false;                   // They fail, hang and end late.
 };
 
 // All that can go wrong, drawn: often little, sometimes much.

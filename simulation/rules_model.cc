@@ -273,7 +273,8 @@ void RulesModel::Tell(Run& run, std::uint32_t id, Task& task, std::optional<Fail
     return;
   }
   // Attempts that ran into the same limit count once.
-  if (*c == FailureClass::RateLimited && (gate.rate_limits == 0 || task.started >= gate.shut_since)) {
+  if (*c == FailureClass::RateLimited &&
+      (gate.rate_limits == 0 || task.started >= gate.shut_since)) {
     ++gate.rate_limits;
   }
   const std::optional<BreakerRules>& rules = run.ledger->plan->agents[agent].breaker;
@@ -376,14 +377,16 @@ void RulesModel::Retrying(Run& run, std::uint32_t id, Task& task, const RunEvent
     const double least = 1.0 - Planned(run, id).rules->jitter;
     if (delay > task.delay ||
         static_cast<double>(delay.count()) + 1 < static_cast<double>(task.delay.count()) * least) {
-      Complain(run, id, fmt::format("a retry after {} s, not after {} s", ToSeconds(delay),
-                                    ToSeconds(task.delay)));
+      Complain(run, id,
+               fmt::format("a retry after {} s, not after {} s", ToSeconds(delay),
+                           ToSeconds(task.delay)));
     }
   } else if (task.expect == Expect::RateWait) {
     Instant until = event.at + task.delay;
     const std::uint32_t agent = AgentOf(run, id, task.step);
     if (agent != kNone) until = std::max(until, run.agents[agent].shut_until);
-    if (event.at + delay != until) Complain(run, id, "it waits for another time than its rate limit");
+    if (event.at + delay != until)
+      Complain(run, id, "it waits for another time than its rate limit");
     if (MovesOn(run, id, task, event.at)) Complain(run, id, "it waits, and a fallback is open");
     task.waited += delay;
   } else {
@@ -447,8 +450,8 @@ void RulesModel::Compare(Run& run, const Batch& batch) {
   for (auto& [index, agent] : run.agents) {
     const Instant told = std::exchange(agent.told, Instant{});
     if (std::max(agent.shut_until, agent.open ? agent.opens : Instant{}) < told) {
-      judge_.Complain("rules", fmt::format("run {}: agent {} is said to be shut, and is not",
-                                           id.value, index));
+      judge_.Complain(
+          "rules", fmt::format("run {}: agent {} is said to be shut, and is not", id.value, index));
     }
   }
   for (const TaskRecord& record : batch.tasks) {
@@ -457,9 +460,7 @@ void RulesModel::Compare(Run& run, const Batch& batch) {
     if (Planned(run, record.task.value).kind == TaskKind::Parent) continue;
     Task& task = run.tasks[record.task.value];
     if (task.expect == Expect::AgainOrFallback) task.expect = Expect::Nothing;
-    const auto of = [](TaskState s) {
-      return s == TaskState::Ready ? TaskState::Pending : s;
-    };
+    const auto of = [](TaskState s) { return s == TaskState::Ready ? TaskState::Pending : s; };
     const TaskState due = task.state == TaskState::Waiting && of(record.state) == TaskState::Pending
                               ? TaskState::Pending
                               : task.state;

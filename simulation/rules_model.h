@@ -76,8 +76,7 @@ class RulesModel {
   void GivenUp(Run& run, std::uint32_t id, Task& task, const RunEvent& event);
   void NextAgent(Run& run, std::uint32_t id, Task& task);
   void Leaves(Run& run, std::uint32_t id, Task& task);
-  void TakeBack(Run& run, std::uint32_t id, Task& task, const AttemptOutcome& outcome,
-                Instant now);
+  void TakeBack(Run& run, std::uint32_t id, Task& task, const AttemptOutcome& outcome, Instant now);
   static std::optional<FailureClass> ClassOf(const Batch& batch, RunId run, std::uint32_t id,
                                              std::uint32_t number);
   void Tell(Run& run, std::uint32_t id, Task& task, std::optional<FailureClass> c, Instant now);

@@ -36,12 +36,13 @@ class Writer {
   }
 
   void Root() {
-    text_ = fmt::format("name: simulated\ntimeout_secs: {}\n", Pick({"10", "30", "60", "60", "900"}));
+    text_ =
+        fmt::format("name: simulated\ntimeout_secs: {}\n", Pick({"10", "30", "60", "60", "900"}));
     if (dice_.OneIn(4)) text_ += fmt::format("max_parallel: {}\n", 1 + dice_.Below(3));
     if (dice_.OneIn(8)) text_ += fmt::format("queue_timeout_secs: {}\n", 5 + dice_.Below(60));
     if (dice_.OneIn(3)) text_ += fmt::format("on_error: {}\n", OnError(kNobody));
-    text_ += fmt::format("recovery: {{rate_limit_wait_max_secs: {}",
-                         Pick({"10", "100", "400", "2000"}));
+    text_ +=
+        fmt::format("recovery: {{rate_limit_wait_max_secs: {}", Pick({"10", "100", "400", "2000"}));
     if (dice_.OneIn(3)) text_ += fmt::format(", retry_budget: {}", dice_.Below(6));
     if (dice_.OneIn(2)) text_ += fmt::format(", worker_losses_max: {}", 1 + dice_.Below(4));
     if (dice_.OneIn(5)) text_ += ", circuit_breaker: " + Breaker();
@@ -94,7 +95,8 @@ class Writer {
         if (dice_.OneIn(2)) keys.push_back(fmt::format("fallback_retry: {}", dice_.Below(3)));
       }
     }
-    if (!dice_.OneIn(3)) keys.push_back("on_exhausted: " + Pick({"skip", "continue", "continue", "abort"}));
+    if (!dice_.OneIn(3))
+      keys.push_back("on_exhausted: " + Pick({"skip", "continue", "continue", "abort"}));
     std::string map;
     for (const std::string& key : keys) map += (map.empty() ? "" : ", ") + key;
     return "{" + map + "}";
@@ -209,7 +211,9 @@ class Writer {
       std::string body = "command: \"agent\"";
       if (dice_.OneIn(4)) {
         body = fmt::format("provider: mock, mock: {{fail_times: {}, class: {}, sleep_secs: {}}}",
-                           dice_.OneIn(6) ? "always" : dice_.OneIn(2) ? "1" : "0",
+                           dice_.OneIn(6)   ? "always"
+                           : dice_.OneIn(2) ? "1"
+                                            : "0",
                            Pick({"agent_error", "transient", "rate_limited", "auth", "refusal"}),
                            Pick({"0", "0.5", "6"}));
       }
@@ -238,7 +242,8 @@ class Writer {
   std::string Hooks(bool stages) {
     std::string map;
     const auto add = [&](const char* name) {
-      if (!dice_.OneIn(2)) map += fmt::format("{}{}: {}", map.empty() ? "" : ", ", name, HookList(true));
+      if (!dice_.OneIn(2))
+        map += fmt::format("{}{}: {}", map.empty() ? "" : ", ", name, HookList(true));
     };
     add("pre_workflow");
     if (stages) add("on_stage_complete");

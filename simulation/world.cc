@@ -32,7 +32,10 @@ std::vector<std::string> LabelsOf(const Plan& plan) {
 }  // namespace
 
 World::World(std::uint64_t seed, const std::string& faults, Trace trace, const Rehearsal* rehearsal)
-    : seed_(seed), rehearsal_(rehearsal), dice_(seed ^ 0x7472'6F75'7065u), trace_(std::move(trace)) {
+    : seed_(seed),
+      rehearsal_(rehearsal),
+      dice_(seed ^ 0x7472'6F75'7065u),
+      trace_(std::move(trace)) {
   const Result<Faults> picked = PickFaults(DrawFaults(dice_), faults);
   CHECK(picked.has_value());
   faults_ = *picked;

@@ -2,8 +2,8 @@
 // around them a simulated network, disk, machines, clocks, agents and operators.
 //
 // No sleeping: time is a number that goes to the next thing that happens. First come the faults,
-// for a while; then they end, everything that is down comes back, and every run must end. Everything
-// is drawn from the seed, so that a seed gives the same trace on every machine.
+// for a while; then they end, everything that is down comes back, and every run must end.
+// Everything is drawn from the seed, so that a seed gives the same trace on every machine.
 #pragma once
 
 #include <cstdint>
@@ -185,11 +185,11 @@ class World {
   SimulatedDisk disk_;
   Instant full_until_{};
   std::unique_ptr<Coordinator> coordinator_;
-  Effects effects_;            // Of the open turn.
+  Effects effects_;                   // Of the open turn.
   const Effects* landing_ = nullptr;  // Of the turn that is being carried out.
   bool turn_open_ = false;
   std::uint64_t turn_ = 0;
-  std::uint64_t wake_ = 0;  // Order of the wake that counts.
+  std::uint64_t wake_ = 0;              // Order of the wake that counts.
   std::vector<std::uint64_t> backlog_;  // Flights that wait for the coordinator.
 
   std::deque<Machine> machines_;

@@ -87,13 +87,13 @@ void World::EndTurn() {
   Effects effects = std::exchange(effects_, {});
   landing_ = &effects;
   std::uint32_t sent_max = fate == TurnFate::DiesAfter ? dice_.Below(3) : 0xFFFF'FFFFu;
-  const Status done = Advance(*coordinator_, disk_, CoordinatorNow(), effects,
-                              [&](const Outgoing& outgoing) {
-                                if (sent_max == 0) return;
-                                --sent_max;
-                                checkers_->OnSend(outgoing, now_);
-                                SendDown(outgoing);
-                              });
+  const Status done =
+      Advance(*coordinator_, disk_, CoordinatorNow(), effects, [&](const Outgoing& outgoing) {
+        if (sent_max == 0) return;
+        --sent_max;
+        checkers_->OnSend(outgoing, now_);
+        SendDown(outgoing);
+      });
   if (done && effects.save.empty()) checkers_->OnLanded({}, effects.tell, CoordinatorNow());
   landing_ = nullptr;
   disk_.Set(SimulatedDisk::Next::Lands);

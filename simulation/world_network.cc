@@ -70,7 +70,8 @@ void World::SendDown(const Outgoing& outgoing) {
       const Instant again = link.last_down + dice_.Skewed(std::chrono::seconds(2));
       Push(again, What::ArrivesDown, i, Keep({i, outgoing.peer, crashes_, {}, outgoing.message}));
     }
-    Push(link.last_down, What::ArrivesDown, i, Keep({i, outgoing.peer, crashes_, {}, outgoing.message}));
+    Push(link.last_down, What::ArrivesDown, i,
+         Keep({i, outgoing.peer, crashes_, {}, outgoing.message}));
     return;
   }
 }
@@ -98,8 +99,8 @@ void World::DeliverDown(std::uint64_t slot) {
   Machine& machine = machines_[flight.machine];
   if (!machine.up() || machine.peer() != flight.peer) return;
   Say([&] {
-    constexpr const char* kNames[] = {"welcome", "dispatch",       "stop",  "committed",
-                                      "unknown", "refused", "reply", "alive", "drain"};
+    constexpr const char* kNames[] = {"welcome", "dispatch", "stop",  "committed", "unknown",
+                                      "refused", "reply",    "alive", "drain"};
     const std::size_t kind = flight.down->index();
     return fmt::format("{} hears {}", flight.peer, kind < 9 ? kNames[kind] : "something");
   });

@@ -16,7 +16,8 @@ void World::PlanTrouble() {
   const std::uint32_t kinds[] = {faults_.partitions, faults_.worker_crashes, faults_.leaves,
                                  faults_.reboots,    faults_.machine_losses, faults_.operators};
   for (std::uint32_t kind = 0; kind < 6; ++kind) {
-    for (std::uint32_t n = kinds[kind] * static_cast<std::uint32_t>(lasts / seconds(60)); n > 0; --n) {
+    for (std::uint32_t n = kinds[kind] * static_cast<std::uint32_t>(lasts / seconds(60)); n > 0;
+         --n) {
       Push(now_ + dice_.Time({}, lasts), What::Trouble, kind);
     }
   }
@@ -113,7 +114,8 @@ void World::Operate() {
     CheckWake(IndexOf(machine));
     return;
   }
-  Step(PeerSpoke{"client", ClientDrain{.request = 1, .worker = machine.name(), .on = !dice_.OneIn(3)}});
+  Step(PeerSpoke{"client",
+                 ClientDrain{.request = 1, .worker = machine.name(), .on = !dice_.OneIn(3)}});
 }
 
 // No more faults: all that is down or cut off comes back.

@@ -1,4 +1,5 @@
-// Every checker has been seen to fail: the cores with a named defect are caught within so many seeds.
+// Every checker has been seen to fail: the cores with a named defect are caught within so many
+// seeds.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -41,7 +42,10 @@ INSTANTIATE_TEST_SUITE_P(
     Cores, Mutants,
     testing::Values(
         Case{"FencingRemoved", Defect::FencingRemoved, {"fencing", "rules", "one-outcome"}, 500},
-        Case{"OutcomeTakenTwice", Defect::OutcomeTakenTwice, {"results-stay", "one-outcome", "rules"}, 500},
+        Case{"OutcomeTakenTwice",
+             Defect::OutcomeTakenTwice,
+             {"results-stay", "one-outcome", "rules"},
+             500},
         Case{"SendBeforeSave", Defect::SendBeforeSave, {"save-then-send"}, 10},
         Case{"LeaseCheckRemoved", Defect::LeaseCheckRemoved, {"fencing"}, 3'000},
         Case{"LossForgotten", Defect::LossForgotten, {"rules"}, 200},

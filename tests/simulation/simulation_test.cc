@@ -9,10 +9,10 @@ namespace {
 void RunSeeds(std::uint64_t first, std::uint64_t count, const std::string& faults) {
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     const Report report = World(seed, faults).Run();
-    ASSERT_FALSE(report.violation) << "seed " << seed << " breaks " << report.violation->checker
-                                   << ": " << report.violation->what
-                                   << "\nreplay: troupe simulate --seed " << seed << " --faults "
-                                   << faults << " --trace";
+    ASSERT_FALSE(report.violation)
+        << "seed " << seed << " breaks " << report.violation->checker << ": "
+        << report.violation->what << "\nreplay: troupe simulate --seed " << seed << " --faults "
+        << faults << " --trace";
   }
 }
 
