@@ -11,6 +11,7 @@
 #include "cli/bench.h"
 #include "cli/commands.h"
 #include "cli/commands_fleet.h"
+#include "cli/commands_simulate.h"
 #include "cli/commands_workflow.h"
 #include "cli/print.h"
 #include "cli/state.h"
@@ -324,6 +325,45 @@ void AddBench(CLI::App& app, BenchOptions& options, std::function<int()>& action
   bench->callback([&] { action = [&] { return RunBench(options); }; });
 }
 
+void AddSimulate(CLI::App& app, SimulateOptions& options, std::function<int()>& action) {
+  CLI::App* simulate =
+      app.add_subcommand("simulate", "the real coordinator and workers under faults, from a seed");
+  simulate->add_option("file", options.file,
+                       "a workflow to rehearse (default: workflows are drawn)");
+  simulate->add_option("--seed", options.seed, "the first seed")->capture_default_str();
+  simulate->add_option("--seeds", options.seeds, "how many")->capture_default_str();
+  simulate->add_option(
+      "--faults", options.faults,
+      "none, all, or of network, crashes, machines, disk, operators, agents, clock "
+      "(default: all; with a file: none)");
+  simulate->add_flag("--trace", options.trace, "print everything that happens");
+  simulate->add_option("--jobs", options.jobs, "threads (default: cores)")
+      ->check(CLI::Range(1, 1'024));
+  constexpr const char* kGroup = "With a file";
+  const auto with_file = [&](CLI::Option* option) { option->group(kGroup); };
+  with_file(simulate->add_option("--workflow", options.workflow, "which of the file's workflows"));
+  with_file(simulate->add_option("--input", options.inputs, "NAME=VALUE"));
+  with_file(simulate->add_option("--fail", options.fail, "share of attempts that fail, 0 to 1")
+                ->check(CLI::Range(0.0, 1.0))
+                ->capture_default_str());
+  with_file(simulate->add_option("--class", options.classes,
+                                 "how they fail (default: agent_error; may be repeated)"));
+  with_file(
+      simulate->add_option("--fastest", options.fastest_secs, "seconds of the shortest attempt")
+          ->check(CLI::Range(0.0, 31'536'000.0))
+          ->capture_default_str());
+  with_file(simulate->add_option("--slowest", options.slowest_secs, "… and of the longest")
+                ->check(CLI::Range(0.0, 31'536'000.0))
+                ->capture_default_str());
+  with_file(simulate->add_option("--workers", options.workers, "worker machines")
+                ->check(CLI::Range(1, 1'000))
+                ->capture_default_str());
+  with_file(simulate->add_option("--slots", options.slots, "attempts at one time on each")
+                ->check(CLI::Range(1, 100'000))
+                ->capture_default_str());
+  simulate->callback([&] { action = [&] { return Simulate(options); }; });
+}
+
 // The nearest of the names that `word` may have been meant as, as a question; or "".
 std::string Suggestion(const std::string& word, const std::vector<std::string>& names) {
   const std::vector<std::string_view> candidates(names.begin(), names.end());
@@ -369,6 +409,7 @@ int Main(int argc, char** argv) {
   CoordinatorCommand coordinator;
   SubmitOptions submit;
   FleetFlags fleet;
+  SimulateOptions simulate;
   AddRun(app, run, action);
   AddWorkflowCommands(app, flags, action);
   AddStateCommands(app, state, action);
@@ -380,6 +421,7 @@ int Main(int argc, char** argv) {
   AddBench(app, bench, action);
   AddSubmit(app, submit, action);
   AddFleetCommands(app, fleet, action);
+  AddSimulate(app, simulate, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

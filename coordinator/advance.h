@@ -5,6 +5,7 @@
 // only the disk knows what landed.
 #pragma once
 
+#include "base/mutant.h"
 #include "coordinator/coordinator.h"
 #include "storage/checkpoint_store.h"
 
@@ -16,6 +17,10 @@ template <class Send>
 Status Advance(Coordinator& coordinator, CheckpointStore& store, Instant now, Effects& effects,
                Send&& send) {
   coordinator.EndTurn(now, effects);
+  if (Mutant(Defect::SendBeforeSave)) {
+    for (const Outgoing& outgoing : effects.send) send(outgoing);
+    effects.send.clear();
+  }
   if (!effects.save.empty()) {
     if (Status committed = store.Commit(effects.save); !committed) return committed;
   }

@@ -2,18 +2,21 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
+
 namespace troupe {
 
 Instant AgentGate::ShutUntil(Instant now) const {
   Instant until{};
   if (record_.shut_until > now) until = record_.shut_until;
-  if (record_.breaker_open && record_.opens > now) until = std::max(until, record_.opens);
+  const bool open = record_.breaker_open && !Mutant(Defect::BreakerIgnored);
+  if (open && record_.opens > now) until = std::max(until, record_.opens);
   return until;
 }
 
 bool AgentGate::Open(Instant now) const {
   if (ShutUntil(now) != Instant{}) return false;
-  return !HalfOpen(now) || !HasProbe();
+  return !HalfOpen(now) || !HasProbe() || Mutant(Defect::ProbesForgotten);
 }
 
 Instant AgentGate::NextTime(Instant now) const {

@@ -4,10 +4,21 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
+
 namespace troupe {
 namespace {
 
-constexpr std::size_t kIdsMax = 10'000;  // In one message.
+constexpr std::size_t kIdsMax = 10'000;              // In one message.
+constexpr std::size_t kDispatchBytesMax = 8u << 20;  // A message of dispatches is about so large.
+
+std::size_t RoughSize(const AttemptSpec& spec) {
+  std::size_t bytes = 512 + spec.prompt.size() + spec.script_content.size() +
+                      spec.inputs_json.size() + spec.mock.output.size();
+  for (const std::string& argument : spec.argv) bytes += argument.size();
+  for (const auto& [name, value] : spec.env) bytes += name.size() + value.size();
+  return bytes;
+}
 
 }  // namespace
 
@@ -62,7 +73,7 @@ void Coordinator::OnSubmit(const SubmitRun& submit, Turn& turn) {
     turn.effects.replies.push_back({submit.request, known, true});
     return;
   }
-  if (!record.key.empty()) keys_[record.key] = next_run_;
+  if (!record.key.empty() && !Mutant(Defect::KeyForgotten)) keys_[record.key] = next_run_;
   record.id = next_run_;
   next_run_.value += 1;
   record.created = turn.now;
@@ -126,6 +137,12 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
   }
   const Worker* before = pool_.Find(hello.worker);
   const bool is_new = before == nullptr || before->peer != peer;
+  // What was said long ago and arrives only now: it would say that what was dispatched since is not
+  // there.
+  if (before != nullptr && before->spool == hello.spool && !Mutant(Defect::StaleHelloTaken) &&
+      std::pair(hello.incarnation, hello.number) <= std::pair(before->incarnation, before->hello)) {
+    return;
+  }
   // A successor has the spool of its predecessor, and only one daemon at a time has a spool.
   if (is_new && before != nullptr && !before->peer.empty() && before->spool != hello.spool) {
     turn.effects.send.push_back(
@@ -141,6 +158,8 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
   worker.session = ++sessions_;
   const bool same_spool = worker.spool == 0 || worker.spool == hello.spool;
   worker.spool = hello.spool;
+  worker.incarnation = hello.incarnation;
+  worker.hello = hello.number;
   worker.slots = hello.slots;
   worker.labels = {hello.labels.begin(), hello.labels.end()};
   worker.providers = {hello.providers.begin(), hello.providers.end()};
@@ -157,7 +176,7 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
     if (run != nullptr && run->IsCurrent(id, worker.name)) {
       pool_.Hold(worker, id);
       if (run->record().cancelling) again.ids.push_back(id);
-    } else {
+    } else if (!Mutant(Defect::LeaseCheckRemoved)) {
       stop.ids.push_back(id);
     }
   }
@@ -166,7 +185,8 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
                                              .session = worker.session,
                                              .lease = options_.lease,
                                              .heartbeat = options_.heartbeat,
-                                             .window = options_.window}});
+                                             .window = options_.window,
+                                             .hello = hello.number}});
   if (!stop.ids.empty()) turn.effects.send.push_back({peer, std::move(stop)});
   if (!again.ids.empty()) turn.effects.send.push_back({peer, std::move(again)});
   if (!is_new) return;
@@ -293,26 +313,50 @@ void Coordinator::EndTurn(Instant now, Effects& effects) {
     }
   }
   committed_.clear();
-  for (auto& [name, worker] : pool_.all()) {
-    if (worker.outbox.empty()) continue;
-    effects.send.push_back({worker.peer, Dispatch{worker.session, std::move(worker.outbox)}});
-    worker.outbox.clear();
-  }
-  for (const Outgoing& outgoing : effects.send) {
-    Worker* worker = pool_.FindPeer(outgoing.peer);
-    if (worker == nullptr) continue;
-    const bool welcome = std::holds_alternative<Welcome>(outgoing.message);
-    worker->sent = welcome ? 0 : worker->sent + 1;
-    if (!welcome) continue;
-    worker->sent_then = 0;
-    worker->counted_at = now;
-  }
+  for (auto& [name, worker] : pool_.all()) SendOutbox(worker, effects);
+  NumberOrders(now, effects);
   std::erase_if(runs_, [](const auto& entry) { return entry.second.ended(); });
   effects.wake_at = kNever;
   for (const auto& [id, run] : runs_)
     effects.wake_at = std::min(effects.wake_at, run.NextTime(now));
   for (const auto& [name, worker] : pool_.all()) {
     effects.wake_at = std::min(effects.wake_at, worker.lease_until);
+  }
+}
+
+// In parts that fit into a frame.
+void Coordinator::SendOutbox(Worker& worker, Effects& effects) {
+  Dispatch part{.session = worker.session};
+  std::size_t bytes = 0;
+  for (AttemptSpec& spec : worker.outbox) {
+    bytes += RoughSize(spec);
+    part.specs.push_back(std::move(spec));
+    if (bytes < kDispatchBytesMax) continue;
+    effects.send.push_back({worker.peer, std::exchange(part, {.session = worker.session})});
+    bytes = 0;
+  }
+  if (!part.specs.empty()) effects.send.push_back({worker.peer, std::move(part)});
+  worker.outbox.clear();
+}
+
+void Coordinator::NumberOrders(Instant now, Effects& effects) {
+  for (Outgoing& outgoing : effects.send) {
+    auto* dispatch = std::get_if<Dispatch>(&outgoing.message);
+    auto* stop = std::get_if<Stop>(&outgoing.message);
+    const bool welcome = std::holds_alternative<Welcome>(outgoing.message);
+    if (dispatch == nullptr && stop == nullptr && !welcome) continue;
+    Worker* worker = pool_.FindPeer(outgoing.peer);
+    if (worker == nullptr) continue;
+    if (welcome) {
+      worker->sent = 0;
+      worker->sent_then = 0;
+      worker->counted_at = now;
+    } else if (dispatch != nullptr) {
+      dispatch->number = ++worker->sent;
+    } else {
+      stop->session = worker->session;
+      stop->number = ++worker->sent;
+    }
   }
 }
 

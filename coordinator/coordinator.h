@@ -64,6 +64,8 @@ class Coordinator {
   void OnTick(Turn& turn);
   void LoseWorker(Worker& worker, Turn& turn);
   void ReturnAllBut(const std::set<AttemptId>& holding, Worker& worker, bool began, Turn& turn);
+  void SendOutbox(Worker& worker, Effects& effects);
+  void NumberOrders(Instant now, Effects& effects);
   LiveRun* Live(RunId run);
 
   CoordinatorOptions options_;

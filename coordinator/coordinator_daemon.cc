@@ -14,17 +14,8 @@ namespace {
 constexpr Duration kWaitMax = std::chrono::minutes(1);
 constexpr Duration kFullAgain = std::chrono::milliseconds(10);
 constexpr std::size_t kDrainMax = 4'096;             // Messages in one turn.
-constexpr std::size_t kDispatchBytesMax = 8u << 20;  // A message of dispatches is about so large.
 constexpr std::size_t kWaitingBytesMax = 64u << 20;  // For one peer.
 constexpr Duration kNoteEvery = std::chrono::seconds(10);
-
-std::size_t RoughSize(const AttemptSpec& spec) {
-  std::size_t bytes = 512 + spec.prompt.size() + spec.script_content.size() +
-                      spec.inputs_json.size() + spec.mock.output.size();
-  for (const std::string& argument : spec.argv) bytes += argument.size();
-  for (const auto& [name, value] : spec.env) bytes += name.size() + value.size();
-  return bytes;
-}
 
 }  // namespace
 
@@ -182,26 +173,12 @@ Status CoordinatorDaemon::Finish() {
   return {};
 }
 
-// A large dispatch goes out in parts; a peer that takes nothing now gets it in a later turn.
+// A peer that takes nothing now gets it in a later turn.
 void CoordinatorDaemon::Send(const Outgoing& outgoing) {
   if (const auto* dispatch = std::get_if<Dispatch>(&outgoing.message)) {
     attempts_sent_ += dispatch->specs.size();
-    struct Dispatch part {
-      dispatch->session, {}
-    };
-    std::size_t bytes = 0;
-    for (const AttemptSpec& spec : dispatch->specs) {
-      bytes += RoughSize(spec);
-      part.specs.push_back(spec);
-      if (bytes < kDispatchBytesMax) continue;
-      Push(outgoing.peer, Encode(FromCoordinator(std::move(part))));
-      part = {dispatch->session, {}};
-      bytes = 0;
-    }
-    if (!part.specs.empty()) Push(outgoing.peer, Encode(FromCoordinator(std::move(part))));
-  } else {
-    Push(outgoing.peer, Encode(outgoing.message));
   }
+  Push(outgoing.peer, Encode(outgoing.message));
 }
 
 void CoordinatorDaemon::Push(const std::string& peer, std::string bytes) {

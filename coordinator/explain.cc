@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/mutant.h"
 #include "coordinator/recovery_policy.h"
 
 namespace troupe {
@@ -70,16 +71,30 @@ std::string WaitsFor(const LiveRun& run, std::uint32_t task) {
 // Who could take it, if workers are known: "no worker with label "gpu" is connected".
 std::string NoWorkerFits(const LiveRun& run, std::uint32_t task, const WorkerPool& pool) {
   const Requirement requirement = run.RequirementOf(task);
+  const std::vector<std::string>& unfit = run.Record(task).unfit_workers;
   bool any = false;
   bool provider = false;
+  bool draining = false;
+  bool fits = false;
   for (const auto& [name, worker] : pool.all()) {
     if (worker.peer.empty() || worker.session == 0) continue;
-    if (WorkerPool::Fits(worker, requirement)) return "";
+    if (WorkerPool::Fits(worker, requirement)) {
+      fits = true;
+      const bool not_here = std::find(unfit.begin(), unfit.end(), name) != unfit.end();
+      const bool taking = !worker.draining || Mutant(Defect::DrainingForgotten);
+      if (!not_here && taking) return "";
+      draining = draining || (!not_here && worker.draining);
+    }
     any = true;
     provider =
         provider || requirement.provider.empty() || worker.providers.contains(requirement.provider);
   }
   if (!any) return "no worker is connected";
+  if (draining) return "every worker that could take it is draining";
+  if (fits) {
+    return fmt::format("it cannot run on{}, and no other connected worker fits",
+                       List(unfit, " ", false));
+  }
   if (!provider) {
     return fmt::format("no connected worker offers the provider {}", requirement.provider);
   }

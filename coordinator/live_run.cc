@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
+
 namespace troupe {
 
 LiveRun::LiveRun(RunRecord record, std::shared_ptr<const Plan> plan)
@@ -123,11 +125,13 @@ void LiveRun::SaveChanges(Turn& turn) {
   dirty_tasks_.clear();
   for (std::uint32_t execution : dirty_hooks_) {
     hooks_[execution].dirty = false;
+    if (Mutant(Defect::HookForgotten)) continue;
     turn.effects.save.hooks.push_back(hooks_[execution].record);
   }
   dirty_hooks_.clear();
   for (auto& [key, gate] : gates_) {
-    if (gate.dirty) turn.effects.save.agents.push_back(gate.gate.record());
+    if (gate.dirty && !Mutant(Defect::GateInMemory))
+      turn.effects.save.agents.push_back(gate.gate.record());
     gate.dirty = false;
   }
   if (run_dirty_) turn.effects.save.runs.push_back(record_);
@@ -393,14 +397,33 @@ void LiveRun::RestoreAgents(const Checkpoint& checkpoint) {
   }
 }
 
+// The tasks of the plan, parents behind their subtasks: as they settle in life. Why a parent is bad
+// is asked of its subtasks.
+std::vector<std::uint32_t> LiveRun::PartsFirst() const {
+  std::vector<std::uint32_t> order;
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> parents;  // Depth and index.
+  for (std::uint32_t i = 0; i < plan_->tasks.size(); ++i) {
+    if (plan_->tasks[i].kind != TaskKind::Parent) {
+      order.push_back(i);
+      continue;
+    }
+    std::uint32_t depth = 0;
+    for (std::uint32_t p = plan_->tasks[i].parent; p != kNone; p = plan_->tasks[p].parent) ++depth;
+    parents.emplace_back(depth, i);
+  }
+  std::stable_sort(parents.begin(), parents.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  for (const auto& [depth, parent] : parents) order.push_back(parent);
+  return order;
+}
+
 // Counts the graph down by what is settled; what then waits for nothing may start.
 void LiveRun::RestoreGraph(Turn& turn) {
   const bool before = std::exchange(restoring_, true);
   TaskGraph::Change change;
   graph_.Roots(change);
   Apply(change, turn);
-  const auto planned = static_cast<std::uint32_t>(plan_->tasks.size());
-  for (std::uint32_t i = 0; i < planned; ++i) {
+  for (const std::uint32_t i : PartsFirst()) {
     const TaskState state = tasks_[i].record.state;
     if (!IsSettled(state)) continue;
     const bool good = state == TaskState::Completed || state == TaskState::Skipped;
@@ -451,7 +474,8 @@ void LiveRun::OnTime(Turn& turn) {
 Instant LiveRun::NextTime(Instant now) const {
   Instant next = kNever;
   if (ended() || dormant_ || record_.state == RunState::Paused) return next;
-  if (!due_tasks_.empty()) next = std::min(next, due_tasks_.begin()->first);
+  if (!due_tasks_.empty() && !Mutant(Defect::DueForgotten))
+    next = std::min(next, due_tasks_.begin()->first);
   if (!queue_deadlines_.empty()) next = std::min(next, queue_deadlines_.begin()->first);
   for (std::uint32_t execution : ready_hooks_) {
     const LiveHook& hook = hooks_[execution];

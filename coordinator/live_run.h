@@ -212,6 +212,7 @@ class LiveRun final : public RunValues {
                     Turn& turn);
   void RestoreTask(std::uint32_t task, Turn& turn);
   void RestoreAgents(const Checkpoint& checkpoint);
+  std::vector<std::uint32_t> PartsFirst() const;
   void RestoreGraph(Turn& turn);
 
   // live_run_tasks.cc

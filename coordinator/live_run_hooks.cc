@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "coordinator/live_run.h"
 
 namespace troupe {
@@ -56,9 +57,11 @@ void LiveRun::CompleteStage(std::uint32_t stage, Turn& turn) {
   LiveStage& s = stages_[stage];
   if (s.completed) return;
   s.completed = true;
-  RunEvent event = Say(RunEvent::Kind::StageCompleted, turn);
-  event.stage = plan_->stages[stage].name;
-  turn.effects.tell.push_back(std::move(event));
+  if (!restoring_) {  // Else it was told before the restart.
+    RunEvent event = Say(RunEvent::Kind::StageCompleted, turn);
+    event.stage = plan_->stages[stage].name;
+    turn.effects.tell.push_back(std::move(event));
+  }
   if (record_.aborting || record_.cancelling) return;
   StartList(HookList::OnStageComplete, stage, 0, turn);
 }
@@ -352,7 +355,7 @@ void LiveRun::RestoreHook(const HookRecord& saved, Turn& turn) {
   auto it = std::find_if(lists_.begin(), lists_.end(),
                          [&](const ListProgress& p) { return p.list == list && p.stage == stage; });
   if (it == lists_.end()) it = lists_.insert(lists_.end(), {.list = list, .stage = stage});
-  it->next = std::max(it->next, saved.index + 1);
+  if (!Mutant(Defect::HookRepeated)) it->next = std::max(it->next, saved.index + 1);
   if (hook.hook->async) return;
   if (IsOpen(saved.state)) it->current = saved.execution;
   if (saved.state == HookState::Cancelled ||

@@ -196,7 +196,8 @@ std::uint32_t LiveRun::AddIteration(std::uint32_t loop, std::uint32_t iteration)
 void LiveRun::MakeIterations(std::uint32_t loop, Turn& turn) {
   const TaskRecord& r = tasks_[loop].record;
   LiveLoop& live = loops_.at(loop);
-  if (IsSettled(r.state)) return;
+  // A redrive may have put back what the loop depends on: it waits for that once more.
+  if (IsSettled(r.state) || graph_.waits(loop) > 0) return;
   const Loop& rules = *Planned(loop).loop;
   const std::uint32_t open_max = rules.parallel ? rules.max_parallel : 1;
   while (!live.closed && live.next < r.iterations && live.open < open_max &&

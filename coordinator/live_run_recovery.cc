@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "coordinator/live_run.h"
 
 namespace troupe {
@@ -53,7 +54,7 @@ void LiveRun::NoteSetback(std::uint32_t task, FailureClass failure) {
   MarkTask(task);
   if (Counts(*Planned(task).rules, failure)) ++r.step_failures;
   if (failure == FailureClass::WorkerLost) {
-    ++r.losses;
+    if (!Mutant(Defect::LossForgotten)) ++r.losses;
     r.lost_attempts.push_back(r.attempts);
   }
   const bool ran = failure != FailureClass::QueueTimeout && failure != FailureClass::Unresolved;
@@ -62,7 +63,10 @@ void LiveRun::NoteSetback(std::uint32_t task, FailureClass failure) {
           r.failed_workers.end()) {
     r.failed_workers.push_back(r.worker);
   }
-  if (Traits(failure).by_default == DefaultStep::OtherWorker) r.unfit_workers.push_back(r.worker);
+  // What is to be retried (rule 6) may be so on the same worker: it may be the only one.
+  const bool elsewhere = Traits(failure).by_default == DefaultStep::OtherWorker &&
+                         !IsRetried(*Planned(task).rules, failure);
+  if (elsewhere) r.unfit_workers.push_back(r.worker);
 }
 
 void LiveRun::Setback(std::uint32_t task, FailureClass failure, Duration retry_after, Turn& turn) {
@@ -115,7 +119,8 @@ void LiveRun::Follow(std::uint32_t task, const Recovery& recovery, Turn& turn) {
   TaskRecord& r = tasks_[task].record;
   if (const auto* retry = std::get_if<Retry>(&recovery)) {
     ++record_.retries_used;
-    run_dirty_ = run_dirty_ || plan_->retry_budget != kNone;
+    const bool saved = plan_->retry_budget != kNone && !Mutant(Defect::BudgetInMemory);
+    run_dirty_ = run_dirty_ || saved;
     const RecoveryRules& rules = *Planned(task).rules;
     RunEvent event = Say(RunEvent::Kind::TaskRetrying, turn);
     event.task = FullId(task);

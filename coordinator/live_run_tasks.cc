@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "coordinator/live_run.h"
 #include "coordinator/make_spec.h"
 
@@ -78,6 +79,10 @@ void LiveRun::Apply(const TaskGraph::Change& change, Turn& turn) {
 void LiveRun::MayStart(std::uint32_t task, Turn& turn) {
   const TaskState state = tasks_[task].record.state;
   if (state == TaskState::Ready && restoring_) MakeReady(task, turn);
+  if (state == TaskState::Running && !restoring_ && loops_.contains(task)) {
+    MakeIterations(task, turn);
+    FinishLoop(task, turn);
+  }
   if (state != TaskState::Pending || !TakesTasks()) return;
   const PlannedTask& planned = Planned(task);
   if (!planned.asks.empty() && graph_.BadBesidesAsked(task)) {
@@ -153,8 +158,11 @@ bool LiveRun::IsCurrent(const AttemptId& id, const std::string& worker) const {
     return r.state == HookState::Running && r.attempts == id.number && r.worker == worker;
   }
   const std::uint32_t task = IndexOf(TaskId{id.index});
-  if (task == kNone || !OnWorker(task)) return false;
+  if (task == kNone) return false;
   const TaskRecord& r = tasks_[task].record;
+  if (Mutant(Defect::OutcomeTakenTwice) && r.attempts == id.number && !r.joins) return true;
+  if (!OnWorker(task)) return false;
+  if (Mutant(Defect::FencingRemoved)) return true;
   return r.attempts == id.number && r.worker == worker;
 }
 
@@ -192,6 +200,11 @@ void LiveRun::OnReturned(const AttemptId& id, const std::string& worker, Turn& t
   outcome.failure = FailureClass::WorkerLost;
   outcome.never_started = true;
   outcome.message = fmt::format("it never began on worker {}", worker);
+  if (Mutant(Defect::NumberReused) && id.subject == Subject::Task && IsCurrent(id, worker)) {
+    OnOutcome(outcome, worker, turn);
+    --tasks_[IndexOf(TaskId{id.index})].record.attempts;
+    return;
+  }
   outcome.ended = turn.now;
   OnOutcome(outcome, worker, turn);
 }
@@ -201,9 +214,13 @@ void LiveRun::RecordAttempt(std::uint32_t task, const AttemptOutcome& outcome, b
   const TaskRecord& r = tasks_[task].record;
   const std::uint32_t agent = AgentOf(task);
   AttemptRecord record{.outcome = outcome, .worker = worker, .accepted = accepted};
-  record.agent = agent == kNone ? "" : plan_->agents[agent].name;
-  record.dispatched = r.attempt_started;
-  if (record.outcome.started == Instant{}) record.outcome.started = r.attempt_started;
+  if (accepted) {
+    record.agent = agent == kNone ? "" : plan_->agents[agent].name;
+    record.dispatched = r.attempt_started;
+    if (record.outcome.started == Instant{}) record.outcome.started = r.attempt_started;
+  } else {  // The task is with another attempt by now, and maybe with another agent.
+    record.dispatched = outcome.started;
+  }
   if (record.outcome.ended == Instant{}) record.outcome.ended = turn.now;
   turn.effects.save.attempts.push_back(std::move(record));
 }

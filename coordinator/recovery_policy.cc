@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
+
 namespace troupe {
 namespace {
 
@@ -73,7 +75,8 @@ Recovery DecideRecovery(const RecoveryRules& rules, const RunBudget& budget,
   // Rule 6.
   const std::uint32_t retries = standing.step == 0 ? rules.retry : rules.fallback_retry;
   if (IsRetried(rules, c) && standing.step_failures <= retries && budget.retries_left > 0) {
-    const Duration delay = RetryDelay(rules, standing.step_failures);
+    Duration delay = RetryDelay(rules, standing.step_failures);
+    if (Mutant(Defect::RetryTooSoon)) delay /= 2;
     return Retry{std::chrono::duration_cast<Duration>(delay * (1.0 - rules.jitter * draw))};
   }
   return NextOrGiveUp(rules, standing);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/mutant.h"
+
 namespace troupe {
 
 TaskGraph::TaskGraph(const Plan& plan)
@@ -98,6 +100,7 @@ void TaskGraph::Doom(std::uint32_t bad, Change& change) {
       if (nodes_[dependent].bad++ > 0) continue;
       switch (nodes_[dependent].kind) {
         case Kind::Task:
+          if (Mutant(Defect::DependenciesIgnored)) break;
           change.doomed.push_back(dependent);  // It will be settled, and then doom others.
           break;
         case Kind::Asking:
@@ -119,7 +122,7 @@ void TaskGraph::Complete(std::uint32_t node, Change& change) {
   const bool good = nodes_[node].bad == 0;
   switch (nodes_[node].kind) {
     case Kind::Task:
-      if (good) change.ready.push_back(node);
+      if (good || Mutant(Defect::DependenciesIgnored)) change.ready.push_back(node);
       break;
     case Kind::Asking:
       change.judged.push_back(node);

@@ -20,6 +20,8 @@ struct Worker {
   std::string peer = "";      // Where to send; "" if it cannot be reached now.
   std::uint64_t session = 0;  // Goes into dispatches; 0 before the first hello.
   std::uint64_t spool = 0;    // 0: not known yet.
+  std::uint64_t incarnation = 0;
+  std::uint64_t hello = 0;  // The number of its latest hello.
   std::uint32_t slots = 0;
   std::uint32_t used = 0;  // By the task attempts in `held`.
   std::set<std::string> labels = {};
@@ -28,7 +30,7 @@ struct Worker {
   bool left = false;      // It said goodbye; its successor is waited for.
   Instant lease_until{};
   std::set<AttemptId> held = {};
-  std::uint64_t sent = 0;       // Messages in this session, the Welcome not counted.
+  std::uint64_t sent = 0;       // Orders in this session.
   std::uint64_t sent_then = 0;  // … when they were last counted, at `counted_at`: by now they
   Instant counted_at{};         // must have arrived.
   std::vector<AttemptSpec> outbox = {};  // To dispatch after this turn's commit.

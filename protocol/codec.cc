@@ -78,7 +78,7 @@ auto Fields(S& s) {
 template <Is<Hello> S>
 auto Fields(S& s) {
   return std::tie(s.protocol_min, s.protocol_max, s.worker, s.incarnation, s.slots, s.labels,
-                  s.providers, s.holding, s.spool, s.draining);
+                  s.providers, s.holding, s.spool, s.draining, s.number);
 }
 template <Is<Heartbeat> S>
 auto Fields(S& s) {
@@ -102,15 +102,15 @@ auto Fields(S& s) {
 }
 template <Is<Welcome> S>
 auto Fields(S& s) {
-  return std::tie(s.protocol, s.session, s.lease, s.heartbeat, s.window);
+  return std::tie(s.protocol, s.session, s.lease, s.heartbeat, s.window, s.hello);
 }
 template <Is<Dispatch> S>
 auto Fields(S& s) {
-  return std::tie(s.session, s.specs);
+  return std::tie(s.session, s.specs, s.number);
 }
 template <Is<Stop> S>
 auto Fields(S& s) {
-  return std::tie(s.ids, s.discard);
+  return std::tie(s.ids, s.discard, s.session, s.number);
 }
 template <Is<Committed> S>
 auto Fields(S& s) {

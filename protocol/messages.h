@@ -23,25 +23,28 @@ inline constexpr std::uint16_t kProtocolMax = 1;
 // --- worker → coordinator ---
 
 // First message of a worker, and its answer to UnknownWorker. `holding` is everything in its spool
-// and memory: attempts that run, and outcomes not yet committed. From here until Welcome it ignores
-// orders.
+// and memory: attempts that run, and outcomes not yet committed. From here until the Welcome that
+// answers this very hello it takes no dispatches: one that was sent before the coordinator had read
+// `holding` is not in it, and so is not the worker's.
 struct Hello {
   std::uint16_t protocol_min = kProtocolMin;
   std::uint16_t protocol_max = kProtocolMax;
   std::string worker = "";
-  std::uint64_t incarnation = 0;  // Random per process.
+  std::uint64_t incarnation =
+      0;  // Of the process; a later one with the same spool has a higher one.
   std::uint32_t slots = 1;
   std::vector<std::string> labels = {};
   std::vector<std::string> providers = {};  // "command", "mock", "claude"
   std::vector<AttemptId> holding = {};
-  std::uint64_t spool = 0;  // Which spool it has. With the same one as before, an attempt that is
-                            // not held never began; with another one it was lost.
-  bool draining = false;    // It takes nothing new until it is told or started again.
+  std::uint64_t spool = 0;   // Which spool it has. With the same one as before, an attempt that is
+                             // not held never began; with another one it was lost.
+  bool draining = false;     // It takes nothing new until it is told or started again.
+  std::uint64_t number = 1;  // Of this incarnation's hellos: 1, 2, 3 …
   bool operator==(const Hello&) const = default;
 };
 
-// `seen`: messages received in this session, the Welcome not counted. A coordinator that has sent
-// more than that, and not just now, knows that one was lost and asks for a new hello.
+// `seen`: the number of the latest order of this session (Dispatch, Stop). A coordinator that has
+// sent more than that, and not just now, knows that one was lost and asks for a new hello.
 struct Heartbeat {
   std::uint64_t session = 0;
   std::uint64_t seen = 0;
@@ -82,13 +85,17 @@ struct Welcome {
   Duration lease{};
   Duration heartbeat{};
   Duration window = std::chrono::seconds(300);
+  std::uint64_t hello = 1;  // The number of the hello that it answers.
   bool operator==(const Welcome&) const = default;
 };
 
-// A worker drops a dispatch of another session than its present one.
+// A worker drops a dispatch of another session than its present one. The orders of a session are
+// numbered 1, 2, 3 …: one that comes twice is carried out once, and when one is missing the worker
+// says hello again.
 struct Dispatch {
   std::uint64_t session = 0;
   std::vector<AttemptSpec> specs = {};
+  std::uint64_t number = 0;
   bool operator==(const Dispatch&) const = default;
 };
 
@@ -96,6 +103,8 @@ struct Dispatch {
 struct Stop {
   std::vector<AttemptId> ids = {};
   bool discard = false;
+  std::uint64_t session = 0;
+  std::uint64_t number = 0;
   bool operator==(const Stop&) const = default;
 };
 

@@ -20,7 +20,8 @@ MAY_USE = {
     "coordinator": {"base", "workflow", "protocol", "storage"},
     "worker": {"base", "protocol"},
     "worker/attendant": {"base"},
-    "cli": {"base", "workflow", "protocol", "config", "storage", "coordinator", "worker", "worker/attendant"},
+    "simulation": {"base", "workflow", "protocol", "storage", "coordinator", "worker"},
+    "cli": {"base", "workflow", "protocol", "config", "storage", "coordinator", "worker", "worker/attendant", "simulation"},
 }
 # The worker's daemon alone knows the attendant's spool.
 EXTRA = {"worker/worker_daemon.cc": {"worker/attendant"}}
@@ -42,7 +43,7 @@ OUTSIDE = r"yaml-cpp/|zmq|msgpack|rocksdb/|nlohmann/|fmt/|spdlog/|CLI/|curl/|htt
 PRIVATE_HEADERS = {"worker/attendant/json_text.h"}
 
 # Cores: no clock, thread, socket, file, random device or hash order.
-CORES = ["coordinator", "worker"]
+CORES = ["coordinator", "worker", "simulation"]
 EDGE = re.compile(r"(_daemon|^client_service|^background)\.(h|cc)$")
 IMPURE_HEADERS = r"<(thread|mutex|atomic|condition_variable|random|filesystem|fstream|iostream|ctime|unordered_map|unordered_set|sys/.*|unistd\.h|fcntl\.h|poll\.h|signal\.h|time\.h)>"
 IMPURE_WORDS = r"\b(system_clock|steady_clock|random_device|getenv|std::rand)\b"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "protocol/limits.h"
 
 namespace troupe {
@@ -54,6 +55,7 @@ void WorkerCore::SayHello(Instant now, WorkerEffects& effects) {
   hello.labels = options_.labels;
   hello.providers = options_.providers;
   hello.draining = draining_;
+  hello.number = ++hellos_;
   for (const auto& [id, held] : held_) {
     if (!held.discard) hello.holding.push_back(id);
   }
@@ -61,19 +63,10 @@ void WorkerCore::SayHello(Instant now, WorkerEffects& effects) {
 }
 
 void WorkerCore::OnMessage(const FromCoordinator& message, Instant now, WorkerEffects& effects) {
-  ++seen_;
   heard_ = now;
   abandoned_ = false;
   if (const auto* welcome = std::get_if<Welcome>(&message)) {
-    session_ = welcome->session;
-    seen_ = 0;
-    heartbeat_ = welcome->heartbeat;
-    lease_ = welcome->lease;
-    window_ = welcome->window;
-    next_word_ = now + heartbeat_;
-    for (const auto& [id, held] : held_) {
-      if (held.outcome && !held.discard) unsent_.insert(id);
-    }
+    OnWelcome(*welcome, now);
   } else if (const auto* dispatch = std::get_if<Dispatch>(&message)) {
     if (dispatch->session == session_) OnDispatch(*dispatch, now, effects);
   } else if (const auto* stop = std::get_if<Stop>(&message)) {
@@ -93,7 +86,34 @@ void WorkerCore::OnMessage(const FromCoordinator& message, Instant now, WorkerEf
   }
 }
 
+void WorkerCore::OnWelcome(const Welcome& welcome, Instant now) {
+  if (welcome.hello != hellos_) {  // The answer to the latest hello is on its way, or soon is.
+    if (session_ == 0) next_word_ = now + welcome.lease;
+    return;
+  }
+  if (session_ == welcome.session) return;  // Once more.
+  session_ = welcome.session;
+  seen_ = 0;
+  heartbeat_ = welcome.heartbeat;
+  lease_ = welcome.lease;
+  window_ = welcome.window;
+  next_word_ = now + heartbeat_;
+  for (const auto& [id, held] : held_) {
+    if (held.outcome && !held.discard) unsent_.insert(id);
+  }
+}
+
+WorkerCore::Order WorkerCore::Count(std::uint64_t number) {
+  if (number <= seen_) return Order::Again;
+  if (number > seen_ + 1) return Order::Gap;
+  seen_ = number;
+  return Order::Next;
+}
+
 void WorkerCore::OnDispatch(const Dispatch& dispatch, Instant now, WorkerEffects& effects) {
+  const Order order = Count(dispatch.number);
+  if (order == Order::Gap) SayHello(now, effects);  // One before it was lost.
+  if (order != Order::Next) return;
   if (leaving_) return;  // The goodbye will not have them.
   for (AttemptSpec spec : dispatch.specs) {
     const auto [it, added] = held_.try_emplace(spec.id);
@@ -109,7 +129,11 @@ void WorkerCore::OnDispatch(const Dispatch& dispatch, Instant now, WorkerEffects
   }
 }
 
+// Always good: an attempt that is to be stopped never gets to be wanted again.
 void WorkerCore::OnStop(const Stop& stop, Instant now, WorkerEffects& effects) {
+  if (stop.session == session_ && session_ != 0 && Count(stop.number) == Order::Gap) {
+    SayHello(now, effects);
+  }
   for (const AttemptId& id : stop.ids) {
     const auto it = held_.find(id);
     if (it == held_.end()) continue;
@@ -140,6 +164,7 @@ void WorkerCore::StopAttempt(const AttemptId& id, Held& held, Instant now, Worke
 // The coordinator has had its time to come back. Others may be at work on the same tasks by now.
 void WorkerCore::Abandon(Instant now, WorkerEffects& effects) {
   abandoned_ = true;
+  if (Mutant(Defect::LeaseCheckRemoved)) return;
   for (auto& [id, held] : held_) {
     if (held.outcome) continue;
     held.abandoned = true;
@@ -205,6 +230,9 @@ void WorkerCore::SendOutcomes(Instant now, WorkerEffects& effects) {
   }
   if (!finished.outcomes.empty()) effects.send.emplace_back(std::move(finished));
   if (!unsent_.empty() && next_resend_ == kNever) next_resend_ = now + kResend;
+  if (Mutant(Defect::OutcomeForgotten)) {
+    for (const AttemptId& id : std::set<AttemptId>(unsent_)) Forget(id, effects);
+  }
   unsent_.clear();
 }
 

@@ -78,6 +78,9 @@ class WorkerCore {
   };
 
   void SayHello(Instant now, WorkerEffects& effects);
+  enum class Order : std::uint8_t { Next, Again, Gap };
+  Order Count(std::uint64_t number);
+  void OnWelcome(const Welcome& welcome, Instant now);
   void OnDispatch(const Dispatch& dispatch, Instant now, WorkerEffects& effects);
   void OnStop(const Stop& stop, Instant now, WorkerEffects& effects);
   void StopAttempt(const AttemptId& id, Held& held, Instant now, WorkerEffects& effects);
@@ -88,7 +91,8 @@ class WorkerCore {
 
   WorkerOptions options_;
   std::uint64_t session_ = 0;  // 0: hello was said, no welcome yet.
-  std::uint64_t seen_ = 0;     // Messages in this session.
+  std::uint64_t hellos_ = 0;
+  std::uint64_t seen_ = 0;  // The latest order of this session.
   Duration heartbeat_ = std::chrono::seconds(1);
   Duration lease_ = std::chrono::seconds(4);
   Duration window_ = std::chrono::seconds(300);

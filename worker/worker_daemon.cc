@@ -68,6 +68,14 @@ std::uint64_t SpoolIdentity(int lock) {
   return identity;
 }
 
+// How often a daemon has started on the spool, this time included; kept behind its number.
+std::uint64_t NextIncarnation(int lock) {
+  std::uint64_t starts = 0;
+  if (pread(lock, &starts, sizeof starts, sizeof starts) != sizeof starts) starts = 0;
+  ++starts;
+  return pwrite(lock, &starts, sizeof starts, sizeof starts) == sizeof starts ? starts : 0;
+}
+
 class WorkerDaemon {
  public:
   WorkerDaemon(const WorkerDaemonOptions& options, DealerEndpoint endpoint, int signals)
@@ -384,11 +392,11 @@ Status RunWorkerDaemon(const WorkerDaemonOptions& options) {
   signal(SIGPIPE, SIG_IGN);
   const int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
   WorkerDaemonOptions mine = options;
-  mine.worker.incarnation = RandomNumber();
   mine.worker.spool = SpoolIdentity(lock);
+  mine.worker.incarnation = NextIncarnation(lock);
   Result<DealerEndpoint> endpoint = DealerEndpoint::Connect(
       {.endpoint = options.endpoint,
-       .identity = PeerOfWorker(options.worker.name, mine.worker.incarnation),
+       .identity = PeerOfWorker(options.worker.name, mine.worker.spool + mine.worker.incarnation),
        .key = options.key,
        .server_key = options.server_key});
   if (!endpoint) return endpoint.error();

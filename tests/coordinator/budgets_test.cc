@@ -228,5 +228,17 @@ TEST(State, SetWhoseValueDoesNotExistIsASchemaFailure) {
       "task \"a\": schema_failed: \"set\" cannot be carried out: \"task.result.n\" does not exist");
 }
 
+// It may be the only worker.
+TEST(SpawnFailed, IsRetriedOnItsWorkerWhenItIsInRetryOn) {
+  PlanMaker maker;
+  RecoveryRules rules{.retry = 1};
+  rules.retry_on = 1u << static_cast<std::uint32_t>(FailureClass::SpawnFailed);
+  const std::uint32_t task = maker.Task("a", {}, kNone, rules);
+  Story story(maker, {{"a", {FailureClass::SpawnFailed}}});
+
+  EXPECT_EQ(story.Run(), RunState::Succeeded);
+  EXPECT_EQ(story.cluster.Task(task).attempts, 2u);
+}
+
 }  // namespace
 }  // namespace troupe

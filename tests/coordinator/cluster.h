@@ -225,7 +225,7 @@ class Cluster {
     worker.peer = name + "/" + std::to_string(random_.Next());
     WorkerOptions options;
     options.name = name;
-    options.incarnation = random_.Next();
+    options.incarnation = ++lives_;
     options.spool = worker.identity;
     options.slots = slots_;
     worker.core = std::make_unique<WorkerCore>(options);
@@ -336,6 +336,7 @@ class Cluster {
   std::map<AttemptId, std::uint32_t> starts_;
   std::vector<RunEvent> told_;
   std::size_t lost_ = 0;
+  std::uint64_t lives_ = 0;
 };
 
 }  // namespace troupe

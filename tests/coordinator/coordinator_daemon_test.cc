@@ -101,14 +101,14 @@ TEST_F(CoordinatorDaemonTest, APeerThatTakesNothingCostsABoundedQueueAndLosesIt)
   for (std::uint32_t i = 0; i < 50'000; ++i)
     hello.holding.push_back({RunId{9}, Subject::Task, i, 1});
   const std::string little = Encode(ToCoordinator(ClientCommand{}));
-  const std::string large = Encode(ToCoordinator(hello));
   std::vector<WaitFd> none;
 
   // Speaks on and on and never takes an answer.
   const std::size_t before = ResidentBytes();
   bool lost = false;
   for (int i = 0; i < 50'000 && !lost; ++i) {
-    (void)dealer.Send(i < 2'500 ? little : large);
+    ++hello.number;
+    (void)dealer.Send(i < 2'500 ? little : Encode(ToCoordinator(hello)));
     ASSERT_TRUE(daemon->Turn(none, {}));
     lost = daemon->coordinator().pool().all().at("w1").peer.empty();
   }

@@ -99,9 +99,12 @@ class CoordinatorDaemonTest : public testing::Test {
     if (const auto* reply = std::get_if<ClientReply>(&*answer)) return reply->error;
     return "obeyed";
   }
+  // Each is a later one than those before.
   static Hello HelloOf(const std::string& worker) {
+    static std::uint64_t hellos = 0;
     Hello hello;
     hello.worker = worker;
+    hello.number = ++hellos;
     hello.slots = 2;
     return hello;
   }

@@ -40,10 +40,12 @@ class Fleet : public testing::Test {
                                      std::vector<AttemptId> holding = {}, std::uint64_t spool = 1,
                                      std::uint32_t slots = 1) {
     return Say(peer, troupe::Hello{.worker = name,
+                                   .incarnation = 1,
                                    .slots = slots,
                                    .providers = {"command", "mock"},
                                    .holding = std::move(holding),
-                                   .spool = spool});
+                                   .spool = spool,
+                                   .number = ++hellos});
   }
   void Submit() {
     SubmitRun submit;
@@ -78,6 +80,7 @@ class Fleet : public testing::Test {
   Coordinator coordinator{{}, RunId{1}};
   Instant now = Instant{} + std::chrono::hours(1);
   Effects last;
+  std::uint64_t hellos = 0;
 };
 
 TEST_F(Fleet, AnswersEveryHeartbeat) {
@@ -174,6 +177,18 @@ TEST_F(Fleet, WhatALeavingWorkerDidNotTakeGoesElsewhereAtOnce) {
 
   EXPECT_THAT(DispatchedTo("p2"), ElementsAre(Attempt(0, 2)));
   EXPECT_EQ(Task(0).losses, 0u);
+}
+
+// It was said before the dispatch, so it does not hold what the worker has by now.
+TEST_F(Fleet, AHelloThatArrivesLateTakesNothingAway) {
+  Submit();
+  Hello("w1", "p1");
+  const std::vector<AttemptId> first = DispatchedTo("p1");
+
+  const troupe::Hello late{.worker = "w1", .incarnation = 1, .spool = 1, .number = hellos};
+  EXPECT_THAT(Say("p1", late), IsEmpty());
+  EXPECT_THAT(first, ElementsAre(Attempt(0, 1)));
+  EXPECT_EQ(Task(0).attempts, 1u);
 }
 
 TEST_F(Fleet, ADrainingWorkerGetsNothingNew) {

@@ -349,5 +349,35 @@ TEST(Loop, AMillionIterationsAreMadeAsTheyStart) {
   EXPECT_LT(run->size(), 5'000u);
 }
 
+// The parent "q" asks how "a" ended, and needs the parent "p" of a failed task. It is blocked, also
+// when the coordinator was restarted while a part of it waited for something else.
+TEST(Joins, ARestartFindsWhatHadFailedWithinAParent) {
+  PlanMaker maker;
+  const std::uint32_t a = maker.Task("a");
+  // In a compiled plan a parent stands before its subtasks.
+  const std::uint32_t p = maker.Parent("p", {});
+  const std::uint32_t bad = maker.Task("p.bad", {}, kNone, {.on_exhausted = OnExhausted::Continue});
+  maker.plan().tasks[p].subtasks = {bad};
+  maker.plan().tasks[p].needs = {{Dependency::On::Task, bad}};
+  maker.plan().tasks[bad].parent = p;
+  maker.plan().tasks[bad].needs = {{Dependency::On::Gate, maker.plan().tasks[p].gate}};
+  const std::uint32_t slow = maker.Task("slow");
+  const std::uint32_t part = maker.Task("part");
+  maker.Condition(part, {.op = Condition::Op::TaskStatus, .task = slow}, {slow});
+  const std::uint32_t q = maker.Parent("q", {part}, {p});
+  maker.Condition(q, {.op = Condition::Op::TaskStatus, .task = a, .status = AskedStatus::Failed},
+                  {a});
+  maker.plan().max_parallel = 1;
+  Story story(maker, {{"p.bad", kAlways}});
+  story.cluster.Submit();
+
+  while (story.cluster.Task(p).state != TaskState::Failed) story.cluster.Step();
+  story.cluster.CrashCoordinator();
+  EXPECT_TRUE(story.cluster.RunToEnd());
+
+  EXPECT_EQ(Name(story.StateOf(part)), "blocked");
+  EXPECT_EQ(Name(story.StateOf(q)), "blocked");
+}
+
 }  // namespace
 }  // namespace troupe

@@ -9,6 +9,7 @@ namespace {
 using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::SizeIs;
 
 constexpr Instant kStart = Instant{} + std::chrono::hours(1);
 
@@ -27,20 +28,38 @@ AttemptOutcome OutcomeOf(const AttemptId& id) {
 
 class WorkerTest : public testing::Test {
  protected:
-  void Join(std::uint64_t session = 7) {
+  void Join(std::uint64_t session = 7, Duration window = seconds(300)) {
     WorkerEffects effects;
-    worker.OnMessage(Welcome{.session = session, .lease = seconds(4), .heartbeat = seconds(1)}, now,
-                     effects);
+    if (!std::exchange(begun, true)) worker.Begin({}, {}, now, effects);
+    worker.OnMessage(Welcome{.session = session,
+                             .lease = seconds(4),
+                             .heartbeat = seconds(1),
+                             .window = window,
+                             .hello = hellos == 0 ? 1 : hellos},
+                     now, effects);
   }
-  WorkerEffects Take(const FromCoordinator& message) {
+  // Orders get their numbers.
+  WorkerEffects Take(FromCoordinator message) {
     WorkerEffects effects;
+    if (auto* dispatch = std::get_if<Dispatch>(&message)) dispatch->number = ++orders;
+    if (auto* stop = std::get_if<Stop>(&message)) {
+      stop->session = 7;
+      stop->number = ++orders;
+    }
     worker.OnMessage(message, now, effects);
+    NoteHellos(effects);
     return effects;
   }
   WorkerEffects EndTurn() {
     WorkerEffects effects;
     worker.EndTurn(now, effects);
+    NoteHellos(effects);
     return effects;
+  }
+  void NoteHellos(const WorkerEffects& effects) {
+    for (const ToCoordinator& message : effects.send) {
+      if (const auto* hello = std::get_if<Hello>(&message)) hellos = hello->number;
+    }
   }
   template <class Message>
   static std::vector<Message> Of(const WorkerEffects& effects) {
@@ -53,12 +72,16 @@ class WorkerTest : public testing::Test {
 
   WorkerCore worker{{.name = "w1", .slots = 2}};
   Instant now = kStart;
+  bool begun = false;  // Set by a test that begins itself.
+  std::uint64_t orders = 0;
+  std::uint64_t hellos = 0;  // The latest.
 };
 
 TEST_F(WorkerTest, SaysHelloWithAllThatItHoldsAndAgainUntilItIsWelcome) {
   const AttemptId running{RunId{1}, Subject::Task, 3, 1};
   const AttemptId ended{RunId{1}, Subject::Task, 4, 2};
   WorkerEffects effects;
+  begun = true;
   worker.Begin({running}, {OutcomeOf(ended)}, now, effects);
 
   ASSERT_EQ(Of<Hello>(effects).size(), 1u);
@@ -74,6 +97,7 @@ TEST_F(WorkerTest, DropsOrdersOfAnotherSession) {
   const Dispatch mine{.session = 7, .specs = {SpecOf(1, 2, RunnerKind::Command)}};
 
   EXPECT_THAT(Take(old).start, IsEmpty());
+  orders = 0;
   EXPECT_EQ(Take(mine).start.size(), 1u);
   Take(UnknownWorker{});
   EXPECT_THAT(Take(Dispatch{.session = 7, .specs = {SpecOf(2, 1, RunnerKind::Command)}}).start,
@@ -139,13 +163,53 @@ TEST_F(WorkerTest, MocksTakeTheirTimeAndCanBeStopped) {
   EXPECT_EQ(last[0].outcomes[0].ended - last[0].outcomes[0].started, seconds(5));
 }
 
-TEST_F(WorkerTest, CountsTheMessagesOfASession) {
+TEST_F(WorkerTest, CountsTheOrdersOfASession) {
   Join();
   Take(Committed{});
+  Take(Dispatch{.session = 7, .specs = {SpecOf(2, 1, RunnerKind::Command)}});
   Take(Stop{});
   now += seconds(1);
 
   EXPECT_THAT(Of<Heartbeat>(EndTurn()), ElementsAre(Heartbeat{.session = 7, .seen = 2}));
+}
+
+TEST_F(WorkerTest, SaysHelloAgainWhenAnOrderIsMissing) {
+  Join();
+  ++orders;  // One that is lost.
+  const WorkerEffects effects =
+      Take(Dispatch{.session = 7, .specs = {SpecOf(2, 1, RunnerKind::Command)}});
+
+  EXPECT_THAT(effects.start, IsEmpty());
+  EXPECT_THAT(Of<Hello>(effects), SizeIs(1));
+}
+
+TEST_F(WorkerTest, TakesADispatchThatComesTwiceOnce) {
+  Join();
+  const AttemptSpec spec = SpecOf(2, 1, RunnerKind::Command);
+  Take(Dispatch{.session = 7, .specs = {spec}});
+  worker.OnAttemptEnded(OutcomeOf(spec.id), now);
+  Take(Committed{{spec.id}});
+  --orders;
+
+  EXPECT_THAT(Take(Dispatch{.session = 7, .specs = {spec}}).start, IsEmpty());
+}
+
+// What the coordinator dispatched before it read the latest hello is not in that hello: it has
+// given it to another worker by then.
+TEST_F(WorkerTest, JoinsWithTheWelcomeThatAnswersItsLatestHello) {
+  WorkerEffects effects;
+  begun = true;
+  worker.Begin({}, {}, now, effects);
+  now += seconds(2);
+  EXPECT_THAT(Of<Hello>(EndTurn()), SizeIs(1));
+  Take(Welcome{.session = 7, .lease = seconds(4), .heartbeat = seconds(1), .hello = 1});
+  const auto early = Take(Dispatch{.session = 7, .specs = {SpecOf(2, 1, RunnerKind::Command)}});
+  Take(Welcome{.session = 8, .lease = seconds(4), .heartbeat = seconds(1), .hello = 2});
+  orders = 0;
+  const auto late = Take(Dispatch{.session = 8, .specs = {SpecOf(2, 2, RunnerKind::Command)}});
+
+  EXPECT_THAT(early.start, IsEmpty());
+  EXPECT_THAT(late.start, SizeIs(1));
 }
 
 // --- when the coordinator is gone ---
@@ -166,10 +230,7 @@ TEST_F(WorkerTest, SaysHelloAgainWhenItsLeaseHasEnded) {
 }
 
 TEST_F(WorkerTest, KeepsItsAttemptsForTheWindowAndThenStopsThem) {
-  WorkerEffects effects;
-  worker.OnMessage(
-      Welcome{.session = 7, .lease = seconds(4), .heartbeat = seconds(1), .window = seconds(60)},
-      now, effects);
+  Join(7, seconds(60));
   AttemptSpec mock = SpecOf(2, 1, RunnerKind::Mock);
   mock.mock.sleep = seconds(1'000);
   const AttemptSpec command = SpecOf(1, 1, RunnerKind::Command);
@@ -199,6 +260,7 @@ TEST_F(WorkerTest, KeepsItsAttemptsForTheWindowAndThenStopsThem) {
 TEST_F(WorkerTest, TheWindowAlsoRunsBeforeTheFirstWelcome) {
   const AttemptId running{RunId{1}, Subject::Task, 3, 1};
   WorkerEffects effects;
+  begun = true;
   worker.Begin({running}, {}, now, effects);
   now += seconds(303);
   EXPECT_THAT(EndTurn().stop, IsEmpty());
@@ -229,13 +291,10 @@ TEST_F(WorkerTest, AWorkerThatLeavesTakesNothingNewAndSaysWhatItHolds) {
 TEST_F(WorkerTest, RemembersThatItIsDraining) {
   Join();
   Take(Drain{true});
-  WorkerEffects effects;
-  worker.OnMessage(UnknownWorker{}, now, effects);
-  EXPECT_TRUE(Of<Hello>(effects)[0].draining);
+  EXPECT_TRUE(Of<Hello>(Take(UnknownWorker{}))[0].draining);
   Join();
   Take(Drain{false});
-  worker.OnMessage(UnknownWorker{}, now, effects = {});
-  EXPECT_FALSE(Of<Hello>(effects)[0].draining);
+  EXPECT_FALSE(Of<Hello>(Take(UnknownWorker{}))[0].draining);
 }
 
 TEST_F(WorkerTest, TellsOfItsNewSlotsAndLabels) {
@@ -256,11 +315,12 @@ TEST_F(WorkerTest, TellsOfItsNewSlotsAndLabels) {
 TEST(WorkerWithAWorkDirectory, RunsAllAttemptsThere) {
   WorkerCore worker({.name = "w1", .work_dir = "/srv/work"});
   WorkerEffects effects;
+  worker.Begin({}, {}, kStart, effects);
   worker.OnMessage(Welcome{.session = 7}, kStart, effects);
   AttemptSpec spec = SpecOf(1, 1, RunnerKind::Command);
   spec.run_dir = "/home/ann/project";
 
-  worker.OnMessage(Dispatch{.session = 7, .specs = {spec}}, kStart, effects);
+  worker.OnMessage(Dispatch{.session = 7, .specs = {spec}, .number = 1}, kStart, effects);
 
   ASSERT_EQ(effects.start.size(), 1u);
   EXPECT_EQ(effects.start[0].run_dir, "/srv/work");
