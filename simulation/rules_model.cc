@@ -332,12 +332,11 @@ void RulesModel::Decide(Run& run, std::uint32_t id, Task& task, FailureClass c,
   const bool elsewhere = c == FailureClass::Auth || (c == FailureClass::SpawnFailed && !retried);
   if (elsewhere) task.unfit.insert(task.worker);
 
-  if (run.aborting) {
+  const bool poison = c == FailureClass::WorkerLost && task.losses >= plan.worker_losses_max;
+  if (run.aborting || poison || c == FailureClass::Unresolved) {
     task.expect = Expect::GiveUp;
   } else if (c == FailureClass::WorkerLost) {
-    if (task.losses >= plan.worker_losses_max) task.expect = Expect::GiveUp;
-  } else if (c == FailureClass::Unresolved) {
-    task.expect = Expect::GiveUp;
+    return;  // Again at once.
   } else if (c == FailureClass::RateLimited) {
     const std::uint32_t agent = AgentOf(run, id, task.step);
     const std::uint32_t nth = agent == kNone ? task.rate_limits : run.agents[agent].rate_limits;

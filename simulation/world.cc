@@ -43,7 +43,7 @@ World::World(std::uint64_t seed, const std::string& faults, Trace trace, const R
   began_ = now_;
   disk_.on_landed = [this](const Batch& batch) {
     for (const TaskRecord& task : batch.tasks) {
-      Hash(task.task.value * 16 + static_cast<std::uint64_t>(task.state));
+      Hash(std::uint64_t{task.task.value} * 16 + static_cast<std::uint64_t>(task.state));
       Hash(task.attempts);
       Hash(static_cast<std::uint64_t>(task.due.time_since_epoch().count()));
     }
@@ -167,7 +167,7 @@ Report World::Run() {
     queue_.pop();
     now_ = std::max(now_, item.at);
     ++steps_;
-    Hash(static_cast<std::uint64_t>(item.what) + item.who * 16u);
+    Hash(static_cast<std::uint64_t>(item.what) + std::uint64_t{item.who} * 16);
     Hash(static_cast<std::uint64_t>(now_.time_since_epoch().count()));
     Handle(item);
   }

@@ -95,10 +95,12 @@ def main():
     headers = sorted(root / f for f in listed if f.endswith(".h") and (root / f).exists())
     database = json.loads((build / "compile_commands.json").read_text())
     jobs = []
+    seen = set()
     for entry in database:
         source = os.path.relpath(entry["file"], root)
-        if source not in files:
+        if source not in files or source in seen:  # Once, also if two targets compile it.
             continue
+        seen.add(source)
         mark = clean / digest_of(root, headers, entry["command"], entry["file"])
         if not mark.exists():
             jobs.append(Job(source, mark, flags_of(entry), names_in(root / source)))
