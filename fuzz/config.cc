@@ -1,9 +1,9 @@
 // A configuration file of a daemon or a client.
+#include "config/config.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-
-#include "config/config.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
