@@ -7,6 +7,9 @@ namespace troupe {
 namespace {
 
 void RunSeeds(std::uint64_t first, std::uint64_t count, const std::string& faults) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  count /= 10;
+#endif
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     const Report report = World(seed, faults).Run();
     ASSERT_FALSE(report.violation)
