@@ -51,9 +51,13 @@ def make_root(directory, packages):
                  ["chroot", draft, "env", "DEBIAN_FRONTEND=noninteractive", *install, *packages]):
         done = subprocess.run(step, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode != 0:
-            raise RuntimeError(f"{step[0]} failed:\n{done.stdout[-3000:]}")
+            raise CannotBoot(f"{step[0]} failed:\n{done.stdout[-3000:]}")
     draft.rename(root)
     return root
+
+
+class CannotBoot(Exception):
+    """This machine cannot have such a container; it says nothing of the package."""
 
 
 class Container:
@@ -94,17 +98,20 @@ class Container:
 
     def await_init(self):
         end = time.monotonic() + 60
+        began = False
         while time.monotonic() < end and self.process.poll() is None:
             children = subprocess.run(["pgrep", "-x", "-P", str(self.process.pid), "systemd"], capture_output=True,
                                       text=True).stdout.split()
             if children:
+                began = True
                 init = int(children[0])
                 state = self.call("systemctl is-system-running --wait", init=init, code=None).stdout.strip()
                 if state in ("running", "degraded"):
                     return init
             time.sleep(0.1)  # Between two looks.
         self.log.seek(0)
-        raise RuntimeError(f"the container did not boot:\n{self.log.read()[-3000:]}")
+        what = f"the container did not boot:\n{self.log.read()[-3000:]}"
+        raise RuntimeError(what) if began else CannotBoot(what)
 
     def call(self, script, code=0, init=None, timeout=60):
         """Runs a shell script inside, as root."""
