@@ -7,6 +7,7 @@ Without root or the tools it says so and ends with 77: left out.
 """
 
 import json
+import os
 import pathlib
 import shutil
 import subprocess
