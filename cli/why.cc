@@ -24,7 +24,8 @@ void PrintHistory(const StoredRun& run, std::uint32_t task) {
     const AttemptOutcome& outcome = attempt.outcome;
     std::string end = "ok";
     if (outcome.failure) end = fmt::format("{}: {}", Name(*outcome.failure), outcome.message);
-    if (!attempt.accepted) end += " (came too late; not used)";
+    // Only an attempt whose worker was lost can still say something afterwards.
+    if (!attempt.accepted) end = fmt::format("worker_lost; came too late, not used: {}", end);
     rows.push_back({fmt::format("{}", outcome.id.number), Escaped(attempt.agent),
                     Escaped(attempt.worker), FormatLocal(outcome.started),
                     FormatDuration(outcome.ended - outcome.started),
