@@ -330,6 +330,9 @@ int Bench::Run() {
 
 }  // namespace
 
-int RunBench(const BenchOptions& options) { return Bench(options).Run(); }
+int RunBench(const BenchOptions& options) {
+  if (!options.answer.empty()) return AnswerBarePipeline(options.answer);
+  return Bench(options).Run();
+}
 
 }  // namespace troupe

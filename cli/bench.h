@@ -18,6 +18,7 @@ struct BenchOptions {
   std::uint32_t repeat = 5;
   std::string directory = "";  // On the disk that is meant; "": a new one in $TMPDIR or /tmp.
   bool json = false;
+  std::string answer = "";  // Be the worker of a bare pipeline at this endpoint.
 };
 int RunBench(const BenchOptions& options);
 
@@ -27,6 +28,9 @@ inline constexpr const char* kBenchNames[] = {"bare", "throughput", "chain",
 // Tasks a second of a bare pipeline between two processes: a task of 246 bytes goes to a worker and
 // a result of 60 comes back; for each, two values of 200 bytes are written, synced for all that
 // came in one turn. No graph, no records, no decisions.
+// The worker is this program with `bench --answer ENDPOINT`, which is AnswerBarePipeline().
 Result<double> BarePipeline(const std::filesystem::path& directory, std::uint32_t tasks);
+
+int AnswerBarePipeline(const std::string& endpoint);
 
 }  // namespace troupe

@@ -1,6 +1,7 @@
 // The ceiling: a ROUTER that hands out tasks in batches with a window, a DEALER that answers, and
 // RocksDB with one sync for all that came in one turn.
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,8 +23,9 @@ constexpr std::uint32_t kBatch = 64;
 constexpr std::size_t kTaskBytes = 246;
 constexpr std::size_t kResultBytes = 60;
 
-// Answers until the coordinator is gone.
-int Work(const std::string& endpoint) {
+}  // namespace
+
+int AnswerBarePipeline(const std::string& endpoint) {
   auto dealer = DealerEndpoint::Connect(endpoint, "bare");
   if (!dealer) return 1;
   std::vector<WaitFd> none;
@@ -47,6 +49,8 @@ int Work(const std::string& endpoint) {
   }
 }
 
+namespace {
+
 class Pipeline {
  public:
   Pipeline(RouterEndpoint router, RawTable table, std::uint32_t tasks)
@@ -54,7 +58,9 @@ class Pipeline {
 
   Result<double> Run() {
     std::vector<WaitFd> none;
-    while (peer_.empty()) {
+    for (int tries = 0; peer_.empty(); ++tries) {
+      if (tries == 4)
+        return Error{ErrorCode::Unavailable, "the bare pipeline's worker does not come"};
       router_.Wait(none, std::chrono::seconds(5));
       if (auto hello = router_.Receive()) peer_ = hello->peer;
     }
@@ -109,13 +115,20 @@ class Pipeline {
 
 Result<double> BarePipeline(const std::filesystem::path& directory, std::uint32_t tasks) {
   const std::string endpoint = "ipc://" + (directory / "bare").string();
-  const pid_t child = fork();  // Before there is any thread.
-  if (child == 0) _exit(Work(endpoint));
   auto router = RouterEndpoint::Bind(endpoint);
   if (!router) return router.error();
   auto table = RawTable::Open(directory / "bare.db");
   if (!table) return table.error();
+  // Threads are there by now: nothing but exec may follow the fork.
+  const char* const words[] = {"troupe", "bench", "--answer", endpoint.c_str(), nullptr};
+  const pid_t child = fork();
+  if (child == 0) {
+    execv("/proc/self/exe", const_cast<char* const*>(words));
+    _exit(127);
+  }
+  if (child < 0) return Error{ErrorCode::Io, "cannot start the bare pipeline's worker"};
   Result<double> speed = Pipeline(*std::move(router), *std::move(table), tasks).Run();
+  if (!speed) kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
   return speed;
 }

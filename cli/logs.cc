@@ -60,10 +60,11 @@ class LogReader {
       const std::string how =
           o.failure ? fmt::format("{}: {}", Name(*o.failure), Escaped(o.message)) : "ok";
       const std::string who = attempt.agent.empty() ? "" : ", " + Escaped(attempt.agent);
-      text_.Ended(o.id, Escaped(run.live->FullId(index)),
-                  fmt::format("attempt {}{} on {}: {}{}", o.id.number, who, Escaped(attempt.worker),
-                              how, attempt.accepted ? "" : " (came too late; not used)"),
-                  o.output, o.error_output, o.events);
+      text_.Ended(
+          o.id, Escaped(run.live->FullId(index)),
+          fmt::format("attempt {}{} on {}: {}{}", o.id.number, who, Escaped(attempt.worker), how,
+                      attempt.accepted ? "" : " (came too late, after worker_lost; not used)"),
+          o.output, o.error_output, o.events);
     }
   }
 

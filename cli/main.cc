@@ -322,6 +322,7 @@ void AddBench(CLI::App& app, BenchOptions& options, std::function<int()>& action
   bench->add_option("--dir", options.directory,
                     "on the disk that is meant (default: a new one in /tmp)");
   bench->add_flag("--json", options.json, "as JSON");
+  bench->add_option("--answer", options.answer)->group("");  // Of the bare pipeline.
   bench->callback([&] { action = [&] { return RunBench(options); }; });
 }
 
