@@ -348,7 +348,7 @@ void ClientService::ListWorkers(const std::string& peer, std::uint64_t request, 
     info.labels = {worker.labels.begin(), worker.labels.end()};
     info.providers = {worker.providers.begin(), worker.providers.end()};
     info.holding = {worker.held.begin(), worker.held.end()};
-    info.lease = worker.lease_until - now;
+    info.lease = worker.lease.end() - now;
     list.workers.push_back(std::move(info));
   }
   loop_.send(peer, list);

@@ -39,7 +39,7 @@ void Coordinator::Restore(const Resumable& saved, bool dormant, Instant now, Eff
   CHECK(added);
   it->second.Restore(saved.checkpoint, saved.outcomes, dormant, turn);
   for (auto& [name, worker] : pool_.all()) {
-    if (worker.session == 0) worker.lease_until = now + options_.grace;
+    if (worker.session == 0) worker.lease.Renew(now, options_.grace);
   }
 }
 
@@ -103,7 +103,7 @@ void Coordinator::OnPeer(const PeerSpoke& spoke, Turn& turn) {
     turn.effects.send.push_back({spoke.peer, UnknownWorker{}});
     return;
   }
-  worker->lease_until = turn.now + options_.lease;
+  worker->lease.Renew(turn.now, options_.lease);
   if (const auto* finished = std::get_if<Finished>(&spoke.message)) {
     OnFinished(*worker, *finished, turn);
   } else if (const auto* heartbeat = std::get_if<Heartbeat>(&spoke.message)) {
@@ -165,7 +165,7 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
   worker.providers = {hello.providers.begin(), hello.providers.end()};
   worker.draining = hello.draining;
   worker.left = false;
-  worker.lease_until = turn.now + options_.lease;
+  worker.lease.Renew(turn.now, options_.lease);
   worker.outbox.clear();
 
   const std::set<AttemptId> holding(hello.holding.begin(), hello.holding.end());
@@ -219,7 +219,7 @@ void Coordinator::OnGoodbye(Worker& worker, const Goodbye& goodbye, Turn& turn) 
   worker.peer.clear();
   worker.outbox.clear();
   worker.left = true;
-  worker.lease_until = turn.now + options_.grace;
+  worker.lease.Renew(turn.now, options_.grace);
   ReturnAllBut({goodbye.holding.begin(), goodbye.holding.end()}, worker, false, turn);
   if (worker.held.empty()) pool_.Forget(std::string(worker.name));
 }
@@ -291,7 +291,7 @@ void Coordinator::LoseWorker(Worker& worker, Turn& turn) {
 void Coordinator::OnTick(Turn& turn) {
   std::vector<std::string> lost;
   for (auto& [name, worker] : pool_.all()) {
-    if (worker.lease_until <= turn.now) lost.push_back(name);
+    if (worker.lease.Ends(turn.now)) lost.push_back(name);
   }
   for (const std::string& name : lost) {
     Worker gone = *pool_.Find(name);
@@ -320,7 +320,7 @@ void Coordinator::EndTurn(Instant now, Effects& effects) {
   for (const auto& [id, run] : runs_)
     effects.wake_at = std::min(effects.wake_at, run.NextTime(now));
   for (const auto& [name, worker] : pool_.all()) {
-    effects.wake_at = std::min(effects.wake_at, worker.lease_until);
+    effects.wake_at = std::min(effects.wake_at, worker.lease.next());
   }
 }
 

@@ -1,8 +1,21 @@
 #include "coordinator/worker_pool.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace troupe {
+
+void Lease::Renew(Instant now, Duration length) {
+  after_ = length / 2;
+  next_ = now + (length - after_);
+}
+
+bool Lease::Ends(Instant now) {
+  if (now < next_) return false;
+  if (after_ == Duration{}) return true;
+  next_ = now + std::exchange(after_, Duration{});
+  return false;
+}
 
 Worker* WorkerPool::Find(const std::string& name) {
   const auto it = workers_.find(name);

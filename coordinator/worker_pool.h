@@ -15,6 +15,22 @@
 
 namespace troupe {
 
+// It ends after two halves of silence. A coordinator that was itself stopped for longer than all of
+// it finds only the first half over when it goes on, and within the second it hears what came
+// meanwhile.
+class Lease {
+ public:
+  void Renew(Instant now, Duration length);
+  // To ask at `next()`, or later. True: it has ended.
+  bool Ends(Instant now);
+  Instant next() const { return next_; }           // When the present half is over.
+  Instant end() const { return next_ + after_; }  // At the earliest.
+
+ private:
+  Instant next_{};
+  Duration after_{};  // 0 in the second half.
+};
+
 struct Worker {
   std::string name = "";
   std::string peer = "";      // Where to send; "" if it cannot be reached now.
@@ -28,7 +44,7 @@ struct Worker {
   std::set<std::string> providers = {};
   bool draining = false;  // Gets nothing new.
   bool left = false;      // It said goodbye; its successor is waited for.
-  Instant lease_until{};
+  Lease lease = {};
   std::set<AttemptId> held = {};
   std::uint64_t sent = 0;       // Orders in this session.
   std::uint64_t sent_then = 0;  // … when they were last counted, at `counted_at`: by now they

@@ -35,7 +35,16 @@ class Fleet : public testing::Test {
   std::vector<FromCoordinator> Say(const std::string& peer, ToCoordinator message) {
     return Step(PeerSpoke{peer, std::move(message)}, peer);
   }
-  std::vector<FromCoordinator> Tick() { return Step(troupe::Tick{}, ""); }
+  void Tick() { Step(troupe::Tick{}, ""); }
+  // Time passes, and the coordinator is awake whenever it wants to be.
+  void Pass(troupe::Duration time) {
+    const troupe::Instant until = now + time;
+    while (last.wake_at <= until) {
+      now = std::max(now, last.wake_at);
+      Tick();
+    }
+    now = until;
+  }
   std::vector<FromCoordinator> Hello(const std::string& name, const std::string& peer,
                                      std::vector<AttemptId> holding = {}, std::uint64_t spool = 1,
                                      std::uint32_t slots = 1) {
@@ -96,11 +105,10 @@ TEST_F(Fleet, ALostMachinesTaskStartsElsewhereWithinTheLease) {
   Submit();
   EXPECT_THAT(DispatchedTo("p1"), ElementsAre(Attempt(0, 1)));
   Hello("w2", "p2", {}, 2, 8);  // Takes the other task.
-  now += milliseconds(3'900);
+  Pass(milliseconds(3'900));
   Say("p2", Heartbeat{});
-  now += milliseconds(200);
 
-  Tick();
+  Pass(milliseconds(200));
 
   EXPECT_THAT(DispatchedTo("p2"), ElementsAre(Attempt(0, 2)));
   EXPECT_EQ(Task(0).losses, 1u);
@@ -108,14 +116,40 @@ TEST_F(Fleet, ALostMachinesTaskStartsElsewhereWithinTheLease) {
   EXPECT_FALSE(Knows("w1"));
 }
 
+// What the workers said meanwhile is still on its way into the process when it goes on.
+TEST_F(Fleet, ACoordinatorThatWasStoppedTakesNoWorkerForLost) {
+  Hello("w1", "p1");
+  Submit();
+  now += seconds(100);
+  Tick();
+  Pass(milliseconds(1'900));
+
+  Say("p1", Heartbeat{});
+  Pass(milliseconds(3'900));
+
+  EXPECT_TRUE(Knows("w1"));
+  EXPECT_EQ(Task(0).losses, 0u);
+}
+
+TEST_F(Fleet, AfterAStopOfTheCoordinatorASilentWorkerIsLostInHalfALease) {
+  Hello("w1", "p1");
+  Submit();
+  now += seconds(100);
+  Tick();
+
+  Pass(seconds(2));
+
+  EXPECT_FALSE(Knows("w1"));
+  EXPECT_EQ(Task(0).losses, 1u);
+}
+
 TEST_F(Fleet, AnOutcomeOfALostAttemptChangesNothing) {
   Hello("w1", "p1");
   Submit();
   Hello("w2", "p2", {}, 2, 8);
-  now += milliseconds(3'900);
+  Pass(milliseconds(3'900));
   Say("p2", Heartbeat{});
-  now += milliseconds(200);
-  Tick();
+  Pass(milliseconds(200));
   ASSERT_THAT(DispatchedTo("p2"), ElementsAre(Attempt(0, 2)));
   Hello("w1", "p1", {Attempt(0, 1)});
 
@@ -142,9 +176,8 @@ TEST_F(Fleet, TheSuccessorOfAWorkerThatLeftFindsItsAttempts) {
   Hello("w2", "p2", {}, 2, 1);  // Busy with the other task.
   EXPECT_THAT(DispatchedTo("p2"), ElementsAre(Attempt(1, 1)));
   for (int i = 0; i < 20; ++i) {  // Well beyond its lease.
-    now += seconds(2);
+    Pass(seconds(2));
     Say("p2", Heartbeat{});
-    Tick();
   }
 
   const auto answer = Hello("w1", "p1-again", {Attempt(0, 1)});
@@ -159,8 +192,7 @@ TEST_F(Fleet, ASuccessorThatDoesNotComeWithinTheGraceIsLost) {
   Submit();
   Hello("w1", "p1");
   Say("p1", Goodbye{.holding = {Attempt(0, 1)}});
-  now += seconds(61);
-  Tick();
+  Pass(seconds(61));
 
   EXPECT_FALSE(Knows("w1"));
   EXPECT_EQ(Task(0).losses, 1u);
@@ -211,8 +243,7 @@ TEST_F(Fleet, ASecondWorkerOfTheSameNameIsRefusedWhileTheFirstLives) {
   EXPECT_THAT(std::get<Refused>(answer[0]).message, HasSubstr("under the name w1"));
   EXPECT_TRUE(std::get<Refused>(answer[0]).again);
   EXPECT_EQ(Task(0).attempts, 1u);
-  now += seconds(5);
-  Tick();
+  Pass(seconds(5));
   EXPECT_TRUE(Has<Welcome>(Hello("w1", "other", {}, 99)));
 }
 
