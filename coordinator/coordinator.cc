@@ -107,23 +107,12 @@ void Coordinator::OnPeer(const PeerSpoke& spoke, Turn& turn) {
   if (const auto* finished = std::get_if<Finished>(&spoke.message)) {
     OnFinished(*worker, *finished, turn);
   } else if (const auto* heartbeat = std::get_if<Heartbeat>(&spoke.message)) {
-    OnHeartbeat(*worker, *heartbeat, turn);
+    if (heartbeat->session == worker->session) {
+      turn.effects.send.push_back({worker->peer, Alive{.session = worker->session}});
+    }
   } else if (const auto* goodbye = std::get_if<Goodbye>(&spoke.message)) {
     OnGoodbye(*worker, *goodbye, turn);
   }
-}
-
-// What was sent a lease ago has arrived, or it was lost on the way: then both begin anew, and the
-// worker says what it holds.
-void Coordinator::OnHeartbeat(Worker& worker, const Heartbeat& heartbeat, Turn& turn) {
-  if (heartbeat.session != worker.session) return;
-  turn.effects.send.push_back({worker.peer, Alive{}});
-  if (turn.now < worker.counted_at + options_.lease) return;
-  if (heartbeat.seen < worker.sent_then) {
-    turn.effects.send.push_back({worker.peer, UnknownWorker{}});
-  }
-  worker.sent_then = worker.sent;
-  worker.counted_at = turn.now;
 }
 
 void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& turn) {
@@ -314,7 +303,7 @@ void Coordinator::EndTurn(Instant now, Effects& effects) {
   }
   committed_.clear();
   for (auto& [name, worker] : pool_.all()) SendOutbox(worker, effects);
-  NumberOrders(now, effects);
+  NumberOrders(effects);
   std::erase_if(runs_, [](const auto& entry) { return entry.second.ended(); });
   effects.wake_at = kNever;
   for (const auto& [id, run] : runs_)
@@ -339,20 +328,21 @@ void Coordinator::SendOutbox(Worker& worker, Effects& effects) {
   worker.outbox.clear();
 }
 
-void Coordinator::NumberOrders(Instant now, Effects& effects) {
+void Coordinator::NumberOrders(Effects& effects) {
   for (Outgoing& outgoing : effects.send) {
     auto* dispatch = std::get_if<Dispatch>(&outgoing.message);
     auto* stop = std::get_if<Stop>(&outgoing.message);
+    auto* alive = std::get_if<Alive>(&outgoing.message);
     const bool welcome = std::holds_alternative<Welcome>(outgoing.message);
-    if (dispatch == nullptr && stop == nullptr && !welcome) continue;
+    if (dispatch == nullptr && stop == nullptr && alive == nullptr && !welcome) continue;
     Worker* worker = pool_.FindPeer(outgoing.peer);
     if (worker == nullptr) continue;
     if (welcome) {
       worker->sent = 0;
-      worker->sent_then = 0;
-      worker->counted_at = now;
     } else if (dispatch != nullptr) {
       dispatch->number = ++worker->sent;
+    } else if (alive != nullptr) {
+      alive->orders = worker->sent;
     } else {
       stop->session = worker->session;
       stop->number = ++worker->sent;

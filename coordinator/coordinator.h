@@ -56,7 +56,6 @@ class Coordinator {
   void OnSubmit(const SubmitRun& submit, Turn& turn);
   void OnPeer(const PeerSpoke& spoke, Turn& turn);
   void OnHello(const std::string& peer, const Hello& hello, Turn& turn);
-  void OnHeartbeat(Worker& worker, const Heartbeat& heartbeat, Turn& turn);
   void OnGoodbye(Worker& worker, const Goodbye& goodbye, Turn& turn);
   void OnFinished(Worker& worker, const Finished& finished, Turn& turn);
   void OnCommand(const std::string& peer, const ClientCommand& command, Turn& turn);
@@ -65,7 +64,7 @@ class Coordinator {
   void LoseWorker(Worker& worker, Turn& turn);
   void ReturnAllBut(const std::set<AttemptId>& holding, Worker& worker, bool began, Turn& turn);
   void SendOutbox(Worker& worker, Effects& effects);
-  void NumberOrders(Instant now, Effects& effects);
+  void NumberOrders(Effects& effects);
   LiveRun* Live(RunId run);
 
   CoordinatorOptions options_;

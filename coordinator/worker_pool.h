@@ -23,7 +23,7 @@ class Lease {
   void Renew(Instant now, Duration length);
   // To ask at `next()`, or later. True: it has ended.
   bool Ends(Instant now);
-  Instant next() const { return next_; }           // When the present half is over.
+  Instant next() const { return next_; }          // When the present half is over.
   Instant end() const { return next_ + after_; }  // At the earliest.
 
  private:
@@ -46,9 +46,7 @@ struct Worker {
   bool left = false;      // It said goodbye; its successor is waited for.
   Lease lease = {};
   std::set<AttemptId> held = {};
-  std::uint64_t sent = 0;       // Orders in this session.
-  std::uint64_t sent_then = 0;  // … when they were last counted, at `counted_at`: by now they
-  Instant counted_at{};         // must have arrived.
+  std::uint64_t sent = 0;                // Orders in this session.
   std::vector<AttemptSpec> outbox = {};  // To dispatch after this turn's commit.
 };
 

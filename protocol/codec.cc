@@ -82,7 +82,7 @@ auto Fields(S& s) {
 }
 template <Is<Heartbeat> S>
 auto Fields(S& s) {
-  return std::tie(s.session, s.seen);
+  return std::tie(s.session);
 }
 template <Is<Started> S>
 auto Fields(S& s) {
@@ -121,8 +121,8 @@ auto Fields(S&) {
   return std::tie();
 }
 template <Is<Alive> S>
-auto Fields(S&) {
-  return std::tie();
+auto Fields(S& s) {
+  return std::tie(s.session, s.orders);
 }
 template <Is<Drain> S>
 auto Fields(S& s) {

@@ -43,11 +43,8 @@ struct Hello {
   bool operator==(const Hello&) const = default;
 };
 
-// `seen`: the number of the latest order of this session (Dispatch, Stop). A coordinator that has
-// sent more than that, and not just now, knows that one was lost and asks for a new hello.
 struct Heartbeat {
   std::uint64_t session = 0;
-  std::uint64_t seen = 0;
   bool operator==(const Heartbeat&) const = default;
 };
 
@@ -118,8 +115,12 @@ struct UnknownWorker {
   bool operator==(const UnknownWorker&) const = default;
 };
 
-// The answer to a heartbeat: the lease is as new as that heartbeat.
+// The answer to a heartbeat: the lease is as new as that heartbeat. `orders`: so many (Dispatch,
+// Stop) were sent in this session before it; a worker that has seen fewer has lost some, and says
+// hello again.
 struct Alive {
+  std::uint64_t session = 0;
+  std::uint64_t orders = 0;
   bool operator==(const Alive&) const = default;
 };
 

@@ -76,6 +76,9 @@ void WorkerCore::OnMessage(const FromCoordinator& message, Instant now, WorkerEf
       const auto it = held_.find(id);
       if (it != held_.end() && it->second.outcome) Forget(id, effects);
     }
+  } else if (const auto* alive = std::get_if<Alive>(&message)) {
+    if (session_ != 0 && alive->session == session_ && alive->orders > seen_)
+      SayHello(now, effects);
   } else if (std::holds_alternative<UnknownWorker>(message)) {
     if (session_ != 0) SayHello(now, effects);
   } else if (const auto* drain = std::get_if<Drain>(&message)) {
@@ -253,7 +256,7 @@ void WorkerCore::EndTurn(Instant now, WorkerEffects& effects) {
     if (session_ == 0) {
       SayHello(now, effects);
     } else {
-      effects.send.emplace_back(Heartbeat{session_, seen_});
+      effects.send.emplace_back(Heartbeat{session_});
       next_word_ = now + heartbeat_;
     }
   }

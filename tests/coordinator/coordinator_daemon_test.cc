@@ -132,7 +132,7 @@ class Hostile : public CoordinatorDaemonTest {
     outcome.output = "output";
     const ToCoordinator messages[] = {
         HelloOf("w1"),
-        Heartbeat{1, 2},
+        Heartbeat{1},
         Started{{{outcome.id, Instant{}}}},
         Finished{{outcome}},
         Goodbye{},

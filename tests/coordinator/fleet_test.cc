@@ -100,6 +100,18 @@ TEST_F(Fleet, AnswersEveryHeartbeat) {
   EXPECT_TRUE(Has<UnknownWorker>(Say("p2", Heartbeat{.session = session})));
 }
 
+// With it a worker finds that an order was lost on the way.
+TEST_F(Fleet, TheAnswerToAHeartbeatSaysHowManyOrdersWentBefore) {
+  const auto welcome = Hello("w1", "p1");
+  const std::uint64_t session = std::get<Welcome>(welcome.at(0)).session;
+  Submit();
+
+  const auto answer = Say("p1", Heartbeat{.session = session});
+
+  ASSERT_TRUE(Has<Alive>(answer));
+  EXPECT_EQ(std::get<Alive>(answer[0]), (Alive{.session = session, .orders = 1}));
+}
+
 TEST_F(Fleet, ALostMachinesTaskStartsElsewhereWithinTheLease) {
   Hello("w1", "p1");
   Submit();

@@ -9,9 +9,10 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-import time
+import threading
 import unittest
 
 import fleet
@@ -29,6 +30,54 @@ LARGE = HELD + """  b:
 """
 RETRIED = HELD.replace('done >> done"}', 'done >> done", on_error: {retry: 1, retry_delay_secs: 0}}')
 FAST = ["--lease", "1", "--heartbeat", "0.3"]
+
+
+class Line:
+    """A tcp port that passes everything on to the target, and can swallow what is said, once."""
+
+    def __init__(self):
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.at = f"tcp://127.0.0.1:{self.listening.getsockname()[1]}"
+        self.target, self.armed, self.swallowed = "", None, False
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def swallow(self, direction, size):
+        """The next piece of at least so many bytes, "up" to the target or "down", and the connection with it."""
+        self.armed = (direction, size)
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(near,), daemon=True).start()
+
+    def serve(self, near):
+        host, port = self.target.removeprefix("tcp://").split(":")
+        with near, socket.create_connection((host, int(port))) as far:
+            up = threading.Thread(target=self.carry, args=("up", near, far), daemon=True)
+            up.start()
+            self.carry("down", far, near)
+            up.join()
+
+    def carry(self, direction, source, sink):
+        try:
+            while piece := source.recv(1 << 16):
+                if self.armed and self.armed[0] == direction and len(piece) >= self.armed[1]:
+                    self.armed, self.swallowed = None, True
+                    break
+                sink.sendall(piece)
+        except OSError:
+            pass
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def end(self):
+        self.listening.close()
 
 
 class Failures(unittest.TestCase):
@@ -155,6 +204,65 @@ class Failures(unittest.TestCase):
             made.workers[self.task(made)["worker"]].kill()
         eventually(lambda: self.task(made)["state"] == "failed", what="giving up")
         self.assertIn("worker_lost", made.call("dead-letters").stdout)
+
+    def boot(self, made, number):
+        """The worker as it is after so many boots of its machine: they differ in what the kernel calls them."""
+        name = made.directory / f"boot{number}"
+        name.write_text(f"00000000-0000-0000-0000-{number:012}\n")
+        mounted = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"'
+        made.workers["w1"].prefix = ["unshare", "--mount", "sh", "-c", mounted, str(name)]
+        return made.workers["w1"]
+
+    def test_a_rebooted_worker_has_lost_its_attempts(self):
+        if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0:
+            self.skipTest("another boot of the machine needs root and mount namespaces")
+        made = Fleet(timing=["--lease", "60"])
+        self.addCleanup(made.end)
+        self.boot(made, 1)
+        made.start()
+        (made.work / "flow.yaml").write_text(HELD)
+        made.call("submit", "flow.yaml")
+        agent = self.running(made, 1)
+        made.workers["w1"].kill()
+        os.kill(self.attendant_of(made), signal.SIGKILL)
+        self.gone(agent)
+        self.boot(made, 2).start()
+        self.running(made, 2)
+        self.assertIn("worker_lost: the machine was restarted", self.why(made))
+        self.finish(made, 2)
+
+    # --- the network ---
+
+    def on_a_bad_line(self, flow):
+        """A fleet whose worker is connected through a line that can swallow a message, and a run."""
+        line = Line()
+        self.addCleanup(line.end)
+        made = Fleet(workers=0)
+        self.addCleanup(made.end)
+        line.target = made.at
+        made.at, direct = line.at, made.at
+        made.add_worker("w1")
+        made.at = direct
+        made.start()
+        (made.work / "flow.yaml").write_text(flow)
+        return made, line
+
+    def test_a_dispatch_that_is_lost_is_found_and_begun_again(self):
+        made, line = self.on_a_bad_line(HELD.replace("while", f": {'x' * 3000}; while"))
+        line.swallow("down", 2000)
+        made.call("submit", "flow.yaml")
+        eventually(lambda: line.swallowed, what="the loss of the dispatch")
+        self.running(made, 1)
+        self.assertIn("worker_lost: it never began", self.why(made))
+        self.finish(made, 2)
+
+    def test_an_outcome_that_is_lost_is_said_again(self):
+        made, line = self.on_a_bad_line(HELD.replace("echo done >>", "printf '%3000s' x; echo done >>"))
+        made.call("submit", "flow.yaml")
+        self.running(made, 1)
+        line.swallow("up", 2000)
+        self.finish(made, 1)
+        self.assertTrue(line.swallowed)
 
     # --- attendants and agents ---
 

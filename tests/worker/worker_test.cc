@@ -163,14 +163,15 @@ TEST_F(WorkerTest, MocksTakeTheirTimeAndCanBeStopped) {
   EXPECT_EQ(last[0].outcomes[0].ended - last[0].outcomes[0].started, seconds(5));
 }
 
-TEST_F(WorkerTest, CountsTheOrdersOfASession) {
+TEST_F(WorkerTest, SaysHelloAgainWhenMoreOrdersWereSentThanItHasSeen) {
   Join();
   Take(Committed{});
   Take(Dispatch{.session = 7, .specs = {SpecOf(2, 1, RunnerKind::Command)}});
   Take(Stop{});
-  now += seconds(1);
 
-  EXPECT_THAT(Of<Heartbeat>(EndTurn()), ElementsAre(Heartbeat{.session = 7, .seen = 2}));
+  EXPECT_THAT(Of<Hello>(Take(Alive{.session = 7, .orders = 2})), IsEmpty());
+  EXPECT_THAT(Of<Hello>(Take(Alive{.session = 6, .orders = 3})), IsEmpty());
+  EXPECT_THAT(Of<Hello>(Take(Alive{.session = 7, .orders = 3})), SizeIs(1));
 }
 
 TEST_F(WorkerTest, SaysHelloAgainWhenAnOrderIsMissing) {
