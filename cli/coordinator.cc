@@ -176,7 +176,7 @@ void CoordinatorServer::MakeDaemon(RouterEndpoint router, RunId next_run) {
   daemon_->OnDispatch(
       [this](std::uint64_t attempts, Duration took) { tally_.OnDispatch(attempts, took); });
   daemon_->Admit(keys_);
-  daemon_->Serve(fs::path(config_.state_dir) / "db", RandomSeed());
+  daemon_->Serve(*store_, fs::path(config_.state_dir) / "db", RandomSeed());
 }
 
 // Nobody asked for the usual address: if it is taken, there are no metrics.

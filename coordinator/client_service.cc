@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "coordinator/stored_records.h"
-#include "storage/rocksdb_checkpoint_store.h"
 #include "workflow/compile.h"
 
 namespace troupe {
@@ -26,29 +25,13 @@ constexpr const char* kBusy = "the coordinator has too many questions to answer;
 
 }  // namespace
 
-// The store as it is on disk. Opened when it is first asked for, and again after a failure.
-struct ClientService::Reader {
-  fs::path db = {};
-  std::unique_ptr<RocksDbCheckpointStore> store = {};
-
-  // Up to date with everything that was committed before the call.
-  Result<const RocksDbCheckpointStore*> Current() {
-    if (store != nullptr && store->CatchUp()) return store.get();
-    store.reset();
-    auto opened = RocksDbCheckpointStore::OpenForReading(db);
-    if (!opened) return opened.error();
-    store = *std::move(opened);
-    return store.get();
-  }
-};
-
-ClientService::ClientService(fs::path db, const Coordinator& coordinator, std::uint64_t seed,
-                             ClientLoop loop)
-    : db_(std::move(db)),
+ClientService::ClientService(const RocksDbCheckpointStore& store, fs::path db,
+                             const Coordinator& coordinator, std::uint64_t seed, ClientLoop loop)
+    : store_(store),
+      db_(std::move(db)),
       coordinator_(coordinator),
       random_(seed),
-      loop_(std::move(loop)),
-      store_(std::make_shared<Reader>(Reader{.db = db_})) {}
+      loop_(std::move(loop)) {}
 ClientService::~ClientService() = default;
 
 bool ClientService::Hear(const std::string& peer, const ToCoordinator& message, Instant now) {
@@ -173,9 +156,9 @@ void ClientService::Read(const std::string& peer, const ClientRead& read, Instan
     return;
   }
   if (!at_work_.insert(asker).second) return;
-  const bool taken = reader_.Post([this, asker, read, store = store_]() -> Background::Done {
-    const auto current = store->Current();
-    Status done = current ? Status() : Status(current.error());
+  const bool taken = reader_.Post([this, asker, read]() -> Background::Done {
+    const auto current = store_.Reader();
+    Status done;
     std::vector<StoredRecord> records;
     const auto take = [&](const auto& result) {
       if (result) {
@@ -187,13 +170,13 @@ void ClientService::Read(const std::string& peer, const ClientRead& read, Instan
     if (done) {
       switch (read.kind) {
         case ReadKind::Runs:
-          take((*current)->Runs());
+          take(current->Runs());
           break;
         case ReadKind::Run:
-          take((*current)->Load(read.run));
+          take(current->Load(read.run));
           break;
         case ReadKind::Attempts:
-          take((*current)->Attempts(read.run, read.subject, read.index));
+          take(current->Attempts(read.run, read.subject, read.index));
           break;
       }
     }
@@ -238,13 +221,12 @@ void ClientService::Retry(const std::string& peer, const ClientRetry& retry) {
     return;
   }
   retrying_.insert(retry.run);
-  const bool taken = reader_.Post([this, asker, retry, store = store_]() -> Background::Done {
+  const bool taken = reader_.Post([this, asker, retry]() -> Background::Done {
     auto reworked = std::make_shared<Result<Reworked>>([&]() -> Result<Reworked> {
-      const auto current = store->Current();
-      if (!current) return current.error();
-      const Result<Resumable> saved = LoadRun(**current, retry.run);
+      const auto current = store_.Reader();
+      const Result<Resumable> saved = LoadRun(*current, retry.run);
       if (!saved) return saved.error();
-      return Redrive(**current, *saved, retry.tasks);
+      return Redrive(*current, *saved, retry.tasks);
     }());
     return [this, asker, reworked, run = retry.run] {
       retrying_.erase(run);

@@ -21,6 +21,7 @@
 #include "coordinator/coordinator.h"
 #include "coordinator/random.h"
 #include "coordinator/resume.h"
+#include "storage/rocksdb_checkpoint_store.h"
 
 namespace troupe {
 
@@ -34,9 +35,9 @@ struct ClientLoop {
 
 class ClientService {
  public:
-  // `db`: the directory of the coordinator's store, for reading beside it.
-  ClientService(std::filesystem::path db, const Coordinator& coordinator, std::uint64_t seed,
-                ClientLoop loop);
+  // `store`: the coordinator's, in the directory `db`; other threads read it.
+  ClientService(const RocksDbCheckpointStore& store, std::filesystem::path db,
+                const Coordinator& coordinator, std::uint64_t seed, ClientLoop loop);
   ~ClientService();
 
   // Takes a question of a client or a worker's Output. False: it is not for us.
@@ -78,7 +79,6 @@ class ClientService {
     std::string worker = "";  // Its peer.
     Instant until{};
   };
-  struct Reader;  // Lives on the reader's thread.
 
   void Submit(const std::string& peer, const ClientSubmit& submit);
   void OnCompiled(Submission submission, SubmitRun run);
@@ -92,6 +92,7 @@ class ClientService {
   void ListWorkers(const std::string& peer, std::uint64_t request, Instant now);
   void Fail(const Asker& asker, const std::string& why);
 
+  const RocksDbCheckpointStore& store_;
   std::filesystem::path db_;
   const Coordinator& coordinator_;
   Random random_;
@@ -105,7 +106,6 @@ class ClientService {
   std::map<std::uint64_t, Ticket> tickets_;
   Status reworked_ = {};  // What the loop must end by, if it failed.
   Instant now_{};
-  std::shared_ptr<Reader> store_;
   Background compiler_{16};  // Last: their threads end before what their jobs refer to.
   Background reader_{100};
 };

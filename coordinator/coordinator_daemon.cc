@@ -37,9 +37,10 @@ Status CoordinatorDaemon::Do(const Event& event) {
   return Finish();
 }
 
-void CoordinatorDaemon::Serve(const std::filesystem::path& db, std::uint64_t seed) {
+void CoordinatorDaemon::Serve(const RocksDbCheckpointStore& store, const std::filesystem::path& db,
+                              std::uint64_t seed) {
   service_ = std::make_unique<ClientService>(
-      db, coordinator_, seed,
+      store, db, coordinator_, seed,
       ClientLoop{
           .send = [this](const std::string& peer,
                          const FromCoordinator& message) { Push(peer, Encode(message)); },

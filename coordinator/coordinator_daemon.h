@@ -43,9 +43,10 @@ class CoordinatorDaemon {
     dispatched_ = std::move(dispatched);
   }
 
-  // Clients may submit, read, watch and follow. `db`: the directory of the store. Without, they can
+  // Clients may submit, read, watch and follow. `store`: in the directory `db`. Without, they can
   // only give orders to the runs that are there.
-  void Serve(const std::filesystem::path& db, std::uint64_t seed);
+  void Serve(const RocksDbCheckpointStore& store, const std::filesystem::path& db,
+             std::uint64_t seed);
   // A run of the store has this idempotency key.
   void KnowKey(const std::string& key, RunId run) { coordinator_.KnowKey(key, run); }
 

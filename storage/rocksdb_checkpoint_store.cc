@@ -4,6 +4,7 @@
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/options.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/write_batch.h>
 #include <sys/stat.h>
 
@@ -77,6 +78,10 @@ rdb::Options MakeOptions() {
   options.bytes_per_sync = 1u << 20;
   options.stats_dump_period_sec = 0;
   options.max_bgerror_resume_count = 0;
+  // Records of a run are written in the order of their numbers, most of the time. The prefix is
+  // longer than the keys of deleted ranges: RocksDB must not take a hint from one of its two tables
+  // to the other.
+  options.memtable_insert_with_hint_prefix_extractor.reset(rdb::NewFixedPrefixTransform(9));
   return options;
 }
 
@@ -125,10 +130,9 @@ struct RocksDbCheckpointStore::State {
   }
 
   // Calls visit(value) for every key that begins with `prefix`, in order; stops when it is false.
-  Status Scan(Family family, const std::string& prefix,
+  Status Scan(const rdb::ReadOptions& options, Family family, const std::string& prefix,
               const std::function<Result<bool>(std::string_view)>& visit) const {
     if (families[family] == nullptr) return {};
-    rdb::ReadOptions options;
     const std::unique_ptr<rdb::Iterator> it(db->NewIterator(options, families[family]));
     for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {
       const Result<bool> more = visit(it->value().ToStringView());
@@ -140,9 +144,9 @@ struct RocksDbCheckpointStore::State {
   }
 
   template <class Record>
-  Status ReadAll(Family family, const std::string& prefix, const std::string& what,
-                 std::vector<Record>& records) const {
-    return Scan(family, prefix, [&](std::string_view bytes) -> Result<bool> {
+  Status ReadAll(const rdb::ReadOptions& options, Family family, const std::string& prefix,
+                 const std::string& what, std::vector<Record>& records) const {
+    return Scan(options, family, prefix, [&](std::string_view bytes) -> Result<bool> {
       if (Status read = DecodeRecord(bytes, what, records.emplace_back()); !read) {
         return read.error();
       }
@@ -177,8 +181,21 @@ Status RocksDbCheckpointStore::State::CheckFormat(bool may_write) {
   return {};
 }
 
-RocksDbCheckpointStore::RocksDbCheckpointStore(std::unique_ptr<State> state)
-    : state_(std::move(state)) {}
+// What is read: all, or the store as it was at one moment.
+struct RocksDbCheckpointStore::View {
+  explicit View(rdb::DB* opened) : db(opened) {}
+  ~View() { Set(nullptr); }
+  void Set(const rdb::Snapshot* next) {
+    if (options.snapshot != nullptr) db->ReleaseSnapshot(options.snapshot);
+    options.snapshot = next;
+  }
+
+  rdb::DB* db;
+  rdb::ReadOptions options;
+};
+
+RocksDbCheckpointStore::RocksDbCheckpointStore(std::shared_ptr<State> state)
+    : state_(std::move(state)), view_(std::make_unique<View>(state_->db.get())) {}
 RocksDbCheckpointStore::~RocksDbCheckpointStore() = default;
 
 Result<std::unique_ptr<RocksDbCheckpointStore>> RocksDbCheckpointStore::Open(
@@ -262,6 +279,12 @@ Result<std::unique_ptr<RocksDbCheckpointStore>> RocksDbCheckpointStore::OpenForR
   return store;
 }
 
+std::unique_ptr<const RocksDbCheckpointStore> RocksDbCheckpointStore::Reader() const {
+  std::unique_ptr<RocksDbCheckpointStore> reader(new RocksDbCheckpointStore(state_));
+  reader->view_->Set(state_->db->GetSnapshot());
+  return reader;
+}
+
 Status RocksDbCheckpointStore::CatchUp() {
   const rdb::Status caught_up = state_->db->TryCatchUpWithPrimary();
   if (caught_up.ok()) return {};
@@ -309,17 +332,20 @@ Status RocksDbCheckpointStore::Commit(const Batch& batch) {
 
 Result<std::vector<RunRecord>> RocksDbCheckpointStore::Runs() const {
   std::vector<RunRecord> runs;
-  if (Status read = state_->ReadAll(kRuns, "", "a run", runs); !read) return read.error();
+  if (Status read = state_->ReadAll(view_->options, kRuns, "", "a run", runs); !read)
+    return read.error();
   return runs;
 }
 
 Result<RunId> RocksDbCheckpointStore::LastRun() const {
   std::string deleted;
-  const rdb::Status read = state_->db->Get({}, state_->families[kMeta], kDeletedKey, &deleted);
+  const rdb::Status read =
+      state_->db->Get(view_->options, state_->families[kMeta], kDeletedKey, &deleted);
   if (!read.ok() && !read.IsNotFound()) {
     return FromRocks(read, "cannot read the store in " + state_->directory);
   }
-  const std::unique_ptr<rdb::Iterator> it(state_->db->NewIterator({}, state_->families[kRuns]));
+  const std::unique_ptr<rdb::Iterator> it(
+      state_->db->NewIterator(view_->options, state_->families[kRuns]));
   it->SeekToLast();
   const std::string newest = it->Valid() ? it->key().ToString() : "";
   RunId last{};
@@ -333,7 +359,8 @@ Result<Checkpoint> RocksDbCheckpointStore::Load(RunId run) const {
   const std::string name = fmt::format("run {}", run.value);
   Checkpoint checkpoint;
   std::string bytes;
-  const rdb::Status found = state_->db->Get({}, state_->families[kRuns], KeyOf(run), &bytes);
+  const rdb::Status found =
+      state_->db->Get(view_->options, state_->families[kRuns], KeyOf(run), &bytes);
   if (found.IsNotFound()) return Error{ErrorCode::NotFound, "there is no " + name};
   if (!found.ok()) return FromRocks(found, "cannot read the store in " + state_->directory);
   if (Status read = DecodeRecord(bytes, name, checkpoint.run); !read) {
@@ -342,10 +369,11 @@ Result<Checkpoint> RocksDbCheckpointStore::Load(RunId run) const {
   std::vector<WorkflowTextRecord> texts;
   const std::string prefix = KeyOf(run);
   for (const Status& read :
-       {state_->ReadAll(kTexts, prefix, "the workflow of " + name, texts),
-        state_->ReadAll(kTasks, prefix, "a task of " + name, checkpoint.tasks),
-        state_->ReadAll(kHooks, prefix, "a hook of " + name, checkpoint.hooks),
-        state_->ReadAll(kAgents, prefix, "an agent of " + name, checkpoint.agents)}) {
+       {state_->ReadAll(view_->options, kTexts, prefix, "the workflow of " + name, texts),
+        state_->ReadAll(view_->options, kTasks, prefix, "a task of " + name, checkpoint.tasks),
+        state_->ReadAll(view_->options, kHooks, prefix, "a hook of " + name, checkpoint.hooks),
+        state_->ReadAll(view_->options, kAgents, prefix, "an agent of " + name,
+                        checkpoint.agents)}) {
     if (!read) return read.error();
   }
   if (!texts.empty()) checkpoint.workflow_text = std::move(texts.front().text);
@@ -356,7 +384,8 @@ Result<std::vector<AttemptRecord>> RocksDbCheckpointStore::Attempts(RunId run, S
                                                                     std::uint32_t index) const {
   std::vector<AttemptRecord> attempts;
   const std::string what = fmt::format("an attempt of run {}", run.value);
-  Status read = state_->ReadAll(kAttempts, KeyOf(run, subject, index), what, attempts);
+  Status read =
+      state_->ReadAll(view_->options, kAttempts, KeyOf(run, subject, index), what, attempts);
   if (!read) return read.error();
   return attempts;
 }
@@ -364,11 +393,13 @@ Result<std::vector<AttemptRecord>> RocksDbCheckpointStore::Attempts(RunId run, S
 Status RocksDbCheckpointStore::Attempts(
     RunId run, const std::function<bool(const AttemptRecord&)>& visit) const {
   const std::string what = fmt::format("an attempt of run {}", run.value);
-  return state_->Scan(kAttempts, KeyOf(run), [&](std::string_view bytes) -> Result<bool> {
-    AttemptRecord record;
-    if (Status read = DecodeRecord(bytes, what, record); !read) return read.error();
-    return visit(record);
-  });
+  return state_->Scan(view_->options, kAttempts, KeyOf(run),
+                      [&](std::string_view bytes) -> Result<bool> {
+                        AttemptRecord record;
+                        if (Status read = DecodeRecord(bytes, what, record); !read)
+                          return read.error();
+                        return visit(record);
+                      });
 }
 
 struct RawTable::State {

@@ -23,6 +23,9 @@ class RocksDbCheckpointStore final : public CheckpointStore {
   static Result<std::unique_ptr<RocksDbCheckpointStore>> OpenForReading(
       const std::filesystem::path& directory);
   Status CatchUp();
+  // What was committed until now, and nothing that comes later; at next to no cost. Any thread may
+  // ask for one. Keep it for short: while it is there, nothing is freed.
+  std::unique_ptr<const RocksDbCheckpointStore> Reader() const;
 
   ~RocksDbCheckpointStore() override;
 
@@ -36,8 +39,10 @@ class RocksDbCheckpointStore final : public CheckpointStore {
 
  private:
   struct State;
-  explicit RocksDbCheckpointStore(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
+  struct View;
+  explicit RocksDbCheckpointStore(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+  std::unique_ptr<View> view_;
 };
 
 }  // namespace troupe

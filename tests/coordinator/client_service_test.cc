@@ -15,7 +15,7 @@ constexpr const char* kFlow = "name: flow\ntasks: {a: {command: 'true'}, b: {com
 
 class ClientServiceTest : public CoordinatorDaemonTest {
  protected:
-  ClientServiceTest() { daemon->Serve(directory.path() / "db", 1); }
+  ClientServiceTest() { daemon->Serve(*store, directory.path() / "db", 1); }
 
   ClientSubmit SubmitOf(const std::string& text, const std::string& key = "") {
     return {.request = ++request, .text = text, .file = "f.yaml", .run_dir = "/", .key = key};

@@ -189,7 +189,7 @@ class Hostile : public CoordinatorDaemonTest {
 
 // TROUPE_HOSTILE_FRAMES: how many; 100,000 by default.
 TEST_F(Hostile, AHundredThousandBadFramesCostNothing) {
-  daemon->Serve(directory.path() / "db", 1);
+  daemon->Serve(*store, directory.path() / "db", 1);
   const char* wanted = std::getenv("TROUPE_HOSTILE_FRAMES");
   const int frames = wanted == nullptr ? 100'000 : std::atoi(wanted);
   DealerEndpoint dealer = ConnectLocal(PeerOfWorker("w1", 1));
