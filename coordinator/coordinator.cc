@@ -315,17 +315,25 @@ void Coordinator::EndTurn(Instant now, Effects& effects) {
 
 // In parts that fit into a frame.
 void Coordinator::SendOutbox(Worker& worker, Effects& effects) {
-  Dispatch part{.session = worker.session};
+  std::vector<AttemptSpec> specs = std::exchange(worker.outbox, {});
+  const auto send = [&](std::vector<AttemptSpec> part) {
+    if (part.empty()) return;
+    effects.send.push_back(
+        {worker.peer, Dispatch{.session = worker.session, .specs = std::move(part)}});
+  };
   std::size_t bytes = 0;
-  for (AttemptSpec& spec : worker.outbox) {
-    bytes += RoughSize(spec);
-    part.specs.push_back(std::move(spec));
+  std::size_t first = 0;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    bytes += RoughSize(specs[i]);
     if (bytes < kDispatchBytesMax) continue;
-    effects.send.push_back({worker.peer, std::exchange(part, {.session = worker.session})});
+    const auto begin = std::make_move_iterator(specs.begin());
+    const auto at = [&](std::size_t n) { return begin + static_cast<std::ptrdiff_t>(n); };
+    send({at(first), at(i + 1)});
+    first = i + 1;
     bytes = 0;
   }
-  if (!part.specs.empty()) effects.send.push_back({worker.peer, std::move(part)});
-  worker.outbox.clear();
+  specs.erase(specs.begin(), specs.begin() + static_cast<std::ptrdiff_t>(first));
+  send(std::move(specs));
 }
 
 void Coordinator::NumberOrders(Effects& effects) {

@@ -157,7 +157,9 @@ void CoordinatorDaemon::Note(const std::string& text) {
 
 Status CoordinatorDaemon::Finish() {
   Flush();
-  Effects effects = std::exchange(effects_, {});
+  done_.Clear();
+  std::swap(effects_, done_);
+  Effects& effects = done_;
   Status done = Advance(coordinator_, store_, clock_.Now(), effects,
                         [this](const Outgoing& outgoing) { Send(outgoing); });
   if (!done) return done;

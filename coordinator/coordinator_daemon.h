@@ -88,7 +88,8 @@ class CoordinatorDaemon {
   Coordinator coordinator_;
   std::function<void(const RunEvent&)> tell_;
   std::unique_ptr<ClientService> service_;
-  Effects effects_;
+  Effects effects_;  // Of the turn at hand,
+  Effects done_;     // and of the one that ends.
   Instant wake_at_{};
   RunId last_submitted_{};
   AccessList access_;

@@ -70,6 +70,15 @@ struct Effects {
   std::vector<RunEvent> tell = {};
   std::vector<SubmitReply> replies = {};
   Instant wake_at = kNever;
+
+  // As new, with the memory of short lists.
+  void Clear() {
+    save.Clear();
+    Empty(send);
+    Empty(tell);
+    Empty(replies);
+    wake_at = kNever;
+  }
 };
 
 }  // namespace troupe

@@ -43,9 +43,7 @@ std::uint32_t LiveRun::IndexOf(TaskId id) const {
   auto it = loop_at_.upper_bound(id.value);
   if (it == loop_at_.begin()) return kNone;
   --it;
-  const LiveLoop& loop = loops_.at(it->second);
-  const auto made = loop.made.find(id.value - it->first);
-  return made == loop.made.end() ? kNone : made->second;
+  return loops_.at(it->second).Made(id.value - it->first);
 }
 
 TaskId LiveRun::IdOf(std::uint32_t planned) const {
@@ -54,7 +52,12 @@ TaskId LiveRun::IdOf(std::uint32_t planned) const {
 
 std::string LiveRun::FullId(std::uint32_t task) const {
   if (!IsIteration(task)) return Planned(task).id;
-  return fmt::format("{}[{}]", Planned(task).id, tasks_[task].iteration);
+  const std::string& loop = Planned(task).id;
+  const fmt::format_int number(tasks_[task].iteration);
+  std::string id;
+  id.reserve(loop.size() + number.size() + 2);
+  id.append(loop).append(1, '[').append(number.data(), number.size()).append(1, ']');
+  return id;
 }
 
 std::vector<std::uint32_t> LiveRun::InOrder() const {
@@ -64,7 +67,9 @@ std::vector<std::uint32_t> LiveRun::InOrder() const {
     order.push_back(i);
     const auto it = loops_.find(i);
     if (it == loops_.end()) continue;
-    for (const auto& [iteration, task] : it->second.made) order.push_back(task);
+    for (const std::uint32_t task : it->second.made) {
+      if (task != kNone) order.push_back(task);
+    }
   }
   return order;
 }

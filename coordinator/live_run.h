@@ -139,14 +139,19 @@ class LiveRun final : public RunValues {
   };
   // A loop whose items are known.
   struct LiveLoop {
-    std::vector<std::string> items = {};               // JSON texts, of a file's.
-    std::uint32_t next = 0;                            // The first that may not have been made.
-    std::map<std::uint32_t, std::uint32_t> made = {};  // Iteration → index.
-    std::uint32_t ready = 0;                           // Made ones that have not started.
-    std::uint32_t open = 0;                            // Made ones that are not settled.
+    std::vector<std::string> items = {};   // JSON texts, of a file's.
+    std::uint32_t next = 0;                // The first that may not have been made.
+    std::vector<std::uint32_t> made = {};  // Iteration → index; kNone or missing: not made.
+    std::uint32_t made_count = 0;
+    std::uint32_t Made(std::uint32_t iteration) const {
+      return iteration < made.size() ? made[iteration] : kNone;
+    }
+    std::uint32_t ready = 0;  // Made ones that have not started.
+    std::uint32_t open = 0;   // Made ones that are not settled.
     std::uint32_t failed = 0;
     std::uint32_t cancelled = 0;
-    bool closed = false;  // No more are made.
+    bool closed = false;          // No more are made.
+    std::uint32_t group = kNone;  // That its iterations were last in, when ready.
   };
   struct LiveHook {
     HookRecord record = {};

@@ -188,7 +188,10 @@ std::uint32_t LiveRun::AddIteration(std::uint32_t loop, std::uint32_t iteration)
   task.iteration = iteration;
   task.record.run = record_.id;
   task.record.task = id;
-  loops_.at(loop).made[iteration] = index;
+  LiveLoop& live = loops_.at(loop);
+  if (live.made.size() <= iteration) live.made.resize(iteration + 1, kNone);
+  live.made[iteration] = index;
+  ++live.made_count;
   return index;
 }
 
@@ -203,13 +206,12 @@ void LiveRun::MakeIterations(std::uint32_t loop, Turn& turn) {
   while (!live.closed && live.next < r.iterations && live.open < open_max &&
          live.ready < kReadyMax) {
     const std::uint32_t iteration = live.next++;
-    const auto made = live.made.find(iteration);
+    const std::uint32_t made = live.Made(iteration);
     // After a restart some have begun; after a redrive some are to begin again.
-    if (made != live.made.end() && tasks_[made->second].record.state != TaskState::Pending) {
+    if (made != kNone && tasks_[made].record.state != TaskState::Pending) {
       continue;
     }
-    const std::uint32_t task =
-        made == live.made.end() ? AddIteration(loop, iteration) : made->second;
+    const std::uint32_t task = made == kNone ? AddIteration(loop, iteration) : made;
     ++live.open;
     MakeReady(task, turn);
   }
@@ -247,7 +249,7 @@ void LiveRun::FinishLoop(std::uint32_t loop, Turn& turn) {
         fmt::format("{} of {} iterations failed; {}", live.failed, r.iterations, r.message);
     turn.effects.tell.push_back(std::move(event));
     Settle(loop, TaskState::Failed, turn);
-  } else if (live.cancelled > 0 || live.made.size() < r.iterations) {
+  } else if (live.cancelled > 0 || live.made_count < r.iterations) {
     Settle(loop, TaskState::Cancelled, turn);
   } else {
     KeepJoined(loop);
@@ -291,8 +293,8 @@ void LiveRun::KeepJoined(std::uint32_t task) {
     const LiveLoop& live = loops_.at(task);
     for (std::uint32_t i = 0; i < tasks_[task].record.iterations; ++i) {
       if (i > 0) joined.output += ',';
-      const auto made = live.made.find(i);
-      const TaskResult* result = made == live.made.end() ? nullptr : ResultOf(made->second);
+      const std::uint32_t made = live.Made(i);
+      const TaskResult* result = made == kNone ? nullptr : ResultOf(made);
       if (result == nullptr) {
         joined.output += "null";
       } else if (result->result_json.empty() || result->result_json == "null") {
@@ -311,8 +313,8 @@ LiveRun::LoopCounts LiveRun::Iterations(std::uint32_t loop) const {
   const auto it = loops_.find(loop);
   if (it == loops_.end()) return {};
   LoopCounts counts{.all = tasks_[loop].record.iterations, .open = it->second.open};
-  for (const auto& [iteration, task] : it->second.made) {
-    counts.settled += IsSettled(tasks_[task].record.state) ? 1 : 0;
+  for (const std::uint32_t task : it->second.made) {
+    counts.settled += task != kNone && IsSettled(tasks_[task].record.state) ? 1 : 0;
   }
   return counts;
 }

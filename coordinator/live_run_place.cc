@@ -1,10 +1,14 @@
 // What starts where: ready tasks and hooks meet workers with free slots.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "coordinator/live_run.h"
 #include "coordinator/make_spec.h"
 
 namespace troupe {
+
+constexpr std::uint32_t kOutboxUsual = 1'024;
 
 void LiveRun::Place(Turn& turn) {
   if (dormant_ || record_.state != RunState::Running) return;
@@ -137,6 +141,7 @@ void LiveRun::StartTask(std::uint32_t task, Worker& worker, Turn& turn) {
   event.attempt = id.number;
   event.agent = spec->agent;
   event.worker = worker.name;
+  if (worker.outbox.empty()) worker.outbox.reserve(std::min(worker.slots, kOutboxUsual));
   worker.outbox.push_back(*std::move(spec));
   turn.effects.tell.push_back(std::move(event));
 }

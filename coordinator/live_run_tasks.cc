@@ -112,9 +112,14 @@ Requirement LiveRun::RequirementOf(std::uint32_t task) const {
 
 std::uint32_t LiveRun::GroupOf(std::uint32_t task) {
   const std::uint32_t agent = AgentOf(task);
+  LiveLoop* loop = IsIteration(task) ? &loops_.at(tasks_[task].planned) : nullptr;
+  if (loop != nullptr && loop->group != kNone && groups_[loop->group].agent == agent) {
+    return loop->group;
+  }
   const auto [it, added] = group_index_.try_emplace({agent, RequirementOf(task)},
                                                     static_cast<std::uint32_t>(groups_.size()));
   if (added) groups_.push_back({.agent = agent, .requirement = it->first.second});
+  if (loop != nullptr) loop->group = it->second;
   return it->second;
 }
 
@@ -134,7 +139,7 @@ void LiveRun::MakeReady(std::uint32_t task, Turn& turn) {
   tasks_[task].group = GroupOf(task);
   const bool added = groups_[tasks_[task].group].tasks.insert(PlaceOf(task)).second;
   if (added && IsIteration(task)) ++loops_.at(tasks_[task].planned).ready;
-  const Duration limit = SettingsFor(*plan_, Planned(task), AgentOf(task)).queue_timeout;
+  const Duration limit = QueueTimeoutFor(*plan_, Planned(task), AgentOf(task));
   if (limit > Duration{}) {
     queue_deadlines_.insert({r.ready_since + limit, task});
     MarkTask(task);  // The time it has waited survives a restart.
@@ -146,7 +151,7 @@ void LiveRun::LeaveReady(std::uint32_t task) {
   if (r.state != TaskState::Ready) return;
   const bool removed = groups_[tasks_[task].group].tasks.erase(PlaceOf(task)) > 0;
   if (removed && IsIteration(task)) --loops_.at(tasks_[task].planned).ready;
-  const Duration limit = SettingsFor(*plan_, Planned(task), AgentOf(task)).queue_timeout;
+  const Duration limit = QueueTimeoutFor(*plan_, Planned(task), AgentOf(task));
   if (limit > Duration{}) queue_deadlines_.erase({r.ready_since + limit, task});
 }
 

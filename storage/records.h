@@ -169,6 +169,17 @@ struct AgentRecord {
   bool operator==(const AgentRecord&) const = default;
 };
 
+// Its memory is kept for the next turn, unless it is much.
+template <class T>
+void Empty(std::vector<T>& list) {
+  constexpr std::size_t kKept = 10'000;
+  if (list.capacity() > kKept) {
+    list = {};
+  } else {
+    list.clear();
+  }
+}
+
 // What one turn of the coordinator changed. Lands whole or not at all. Records of one kind stand
 // together because that is how the store is fast; a later record of the same key wins.
 struct Batch {
@@ -179,6 +190,15 @@ struct Batch {
   std::vector<HookRecord> hooks = {};
   std::vector<AgentRecord> agents = {};
   std::vector<RunId> deleted_runs = {};  // Everything of these runs; applied before the puts.
+  void Clear() {
+    Empty(runs);
+    Empty(texts);
+    Empty(tasks);
+    Empty(attempts);
+    Empty(hooks);
+    Empty(agents);
+    Empty(deleted_runs);
+  }
   bool empty() const {
     return runs.empty() && texts.empty() && tasks.empty() && attempts.empty() && hooks.empty() &&
            agents.empty() && deleted_runs.empty();

@@ -29,6 +29,7 @@ constexpr std::uint8_t kStoreFormat = 1;
 constexpr std::size_t kNowhere = std::string::npos;
 // Below this a store is not opened: RocksDB does not survive every write that fails half way.
 constexpr std::uintmax_t kFreeBytesMin = 4u << 20;
+constexpr std::size_t kBatchBytesKept = 4u << 20;
 
 constexpr const char* kFormatKey = "format";
 constexpr const char* kDeletedKey = "deleted";  // The highest number of a deleted run, big endian.
@@ -115,6 +116,7 @@ struct RocksDbCheckpointStore::State {
   fs::path scratch;  // A reader's own directory; removed with it.
   std::unique_ptr<rdb::DB> db;
   std::vector<rdb::ColumnFamilyHandle*> families;  // By Family; nullptr: not there, so empty.
+  rdb::WriteBatch writes;                          // Kept for its memory.
 
   ~State() {
     if (db != nullptr) {
@@ -292,7 +294,9 @@ Status RocksDbCheckpointStore::CatchUp() {
 }
 
 Status RocksDbCheckpointStore::Commit(const Batch& batch) {
-  rdb::WriteBatch writes;
+  rdb::WriteBatch& writes = state_->writes;
+  if (writes.GetDataSize() > kBatchBytesKept) writes = rdb::WriteBatch();
+  writes.Clear();
   const auto family = [&](Family f) { return state_->families[f]; };
   if (!batch.deleted_runs.empty()) {
     const Result<RunId> last = LastRun();

@@ -4,6 +4,14 @@
 
 namespace troupe {
 
+Duration QueueTimeoutFor(const Plan& plan, const PlannedTask& task, std::uint32_t agent) {
+  if (task.settings.queue_timeout) return *task.settings.queue_timeout;
+  if (agent != kNone && plan.agents[agent].settings.queue_timeout) {
+    return *plan.agents[agent].settings.queue_timeout;
+  }
+  return plan.settings.queue_timeout.value_or(Duration{});
+}
+
 EffectiveSettings SettingsFor(const Plan& plan, const PlannedTask& task, std::uint32_t agent) {
   const Settings none;
   const Settings& middle = agent == kNone ? none : plan.agents[agent].settings;
@@ -18,7 +26,7 @@ EffectiveSettings SettingsFor(const Plan& plan, const PlannedTask& task, std::ui
   EffectiveSettings effective;
   effective.timeout = first(&Settings::timeout, Duration(std::chrono::seconds(86'400)));
   effective.silence = first(&Settings::silence, Duration(std::chrono::seconds(speaks ? 1'800 : 0)));
-  effective.queue_timeout = first(&Settings::queue_timeout, Duration{});
+  effective.queue_timeout = QueueTimeoutFor(plan, task, agent);
   effective.limits.stdout_bytes = first(&Settings::max_stdout_bytes, limits.stdout_bytes);
   effective.limits.stderr_bytes = first(&Settings::max_stderr_bytes, limits.stderr_bytes);
   effective.limits.combined_bytes = first(&Settings::max_combined_bytes, limits.combined_bytes);

@@ -278,6 +278,8 @@ struct EffectiveSettings {
   std::vector<std::string> labels = {};
 };
 EffectiveSettings SettingsFor(const Plan& plan, const PlannedTask& task, std::uint32_t agent);
+// Only this one of them.
+Duration QueueTimeoutFor(const Plan& plan, const PlannedTask& task, std::uint32_t agent);
 
 // The task's inputs as one JSON object. Unresolved as Fill(). What Ref::TaskInput looks up is a
 // member of this; the references within inputs are never TaskInputs.
