@@ -145,6 +145,13 @@ void Machine::End(const AttemptId& id, Instant now) {
   Wake(now);
 }
 
+void Machine::EndAs(const AttemptId& id, AttemptModel model, Instant now) {
+  Running& running = spool_.at(id);
+  running.model = std::move(model);
+  running.ends = now;
+  End(id, now);
+}
+
 void Machine::Finish(const AttemptId& id, Running& running, std::optional<FailureClass> failure,
                      Instant now) {
   AttemptOutcome outcome;

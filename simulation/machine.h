@@ -85,6 +85,8 @@ class Machine {
   void Wake(Instant now);
   // The time of an attempt has come.
   void End(const AttemptId& id, Instant now);
+  // It ends now, as `model` says and not as was drawn.
+  void EndAs(const AttemptId& id, AttemptModel model, Instant now);
   // Its configuration was read again.
   void Change(Instant now);
 
