@@ -201,6 +201,12 @@ class Scenario {
     const std::string& what = line.At(1);
     const bool restarts = what == "restarts" || what == "reboots" || what == "vanishes";
     if (what == "ends" || what == "fails") return End(worker, line);
+    if (what == "has") {
+      for (const auto& [id, attempt] : worker.spool()) {
+        Show(lines_.NameOf(id) + (attempt.outcome ? ", ended" : ", running"));
+      }
+      return {};
+    }
     if (what == "starts" && !worker.up()) {
       worker.Start(now_);
     } else if (!worker.up()) {

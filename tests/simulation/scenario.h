@@ -29,6 +29,7 @@
 //     W reboots | vanishes                         the machine, with its attempts; and its disk
 //     W falls silent | speaks                      no message passes, in either direction
 //     W drains | takes                             by order of an operator
+//     W has                                        shows the attempts that it has
 //     W misses an order                            the next one that it gets is lost
 //     W hears again                                its last order comes once more
 #pragma once
