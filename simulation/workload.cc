@@ -10,6 +10,8 @@
 namespace troupe {
 namespace {
 
+// At most one thing is drawn in an expression: in what order the arguments of a call are evaluated
+// is the compiler's choice, and a seed must give the same with all of them.
 class Writer {
  public:
   explicit Writer(Dice& dice) : dice_(dice) {}
@@ -51,8 +53,10 @@ class Writer {
   }
 
   std::string Breaker() {
+    const std::string cooldown = Pick({"1", "5", "30"});
+    const std::string window = Pick({"5", "20", "60"});
     return fmt::format("{{failures: {}, window_secs: {}, cooldown_secs: {}}}", 1 + dice_.Below(3),
-                       Pick({"5", "20", "60"}), Pick({"1", "5", "30"}));
+                       window, cooldown);
   }
 
   std::string Classes() {
@@ -116,8 +120,8 @@ class Writer {
   std::string Work() {
     std::string refers;
     if (!needs_.empty() && dice_.OneIn(3)) {
-      refers = fmt::format(" ${{task.t{}.{}}}", needs_[dice_.Below(needs_.size())],
-                           Pick({"output", "output", "status", "result.n"}));
+      const std::string what = Pick({"output", "output", "status", "result.n"});
+      refers = fmt::format(" ${{task.t{}.{}}}", needs_[dice_.Below(needs_.size())], what);
     }
     std::string work = fmt::format("description: \"do{}\"", refers);
     std::uint32_t own = 50;
@@ -132,7 +136,8 @@ class Writer {
     if (dice_.OneIn(10)) work += ", requires: {labels: [gpu]}";
     if (dice_.OneIn(8)) work += fmt::format(", priority: {}", dice_.Below(3));
     if (dice_.OneIn(8)) {
-      work += fmt::format(", set: {{k{}: {}}}", dice_.Below(2), dice_.Below(3));
+      const std::uint32_t value = dice_.Below(3);
+      work += fmt::format(", set: {{k{}: {}}}", dice_.Below(2), value);
     } else if (dice_.OneIn(16)) {
       work += ", set: {k2: \"${task.result.n}\"}";
     }
@@ -159,18 +164,19 @@ class Writer {
   std::string Condition(std::uint32_t depth = 0) {
     const std::uint32_t form = dice_.Below(depth < 2 ? 8 : 6);
     if (form < 3 && top_ > 0) {
-      return fmt::format("{{type: task_status, task: t{}, status: {}}}", dice_.Below(top_),
-                         Pick({"completed", "failed", "failed", "skipped", "completed"}));
+      const std::string status = Pick({"completed", "failed", "failed", "skipped", "completed"});
+      return fmt::format("{{type: task_status, task: t{}, status: {}}}", dice_.Below(top_), status);
     }
     if (form == 3) return fmt::format("{{type: state_exists, key: k{}}}", dice_.Below(2));
     if (form == 4) {
-      return fmt::format("{{type: state_equals, key: k{}, value: {}}}", dice_.Below(2),
-                         dice_.Below(3));
+      const std::uint32_t value = dice_.Below(3);
+      return fmt::format("{{type: state_equals, key: k{}, value: {}}}", dice_.Below(2), value);
     }
     if (form == 6) return "{not: " + Condition(depth + 1) + "}";
     if (form == 7) {
-      return fmt::format("{{{}: [{}, {}]}}", Pick({"and", "or"}), Condition(depth + 1),
-                         Condition(depth + 1));
+      const std::string second = Condition(depth + 1);
+      const std::string first = Condition(depth + 1);
+      return fmt::format("{{{}: [{}, {}]}}", Pick({"and", "or"}), first, second);
     }
     return dice_.OneIn(4) ? "{type: never}" : "{type: always}";
   }
@@ -210,12 +216,12 @@ class Writer {
     for (std::uint32_t a = 0; a < agents_; ++a) {
       std::string body = "command: \"agent\"";
       if (dice_.OneIn(4)) {
+        const std::string sleep = Pick({"0", "0.5", "6"});
+        const std::string how =
+            Pick({"agent_error", "transient", "rate_limited", "auth", "refusal"});
+        const char* times = dice_.OneIn(6) ? "always" : dice_.OneIn(2) ? "1" : "0";
         body = fmt::format("provider: mock, mock: {{fail_times: {}, class: {}, sleep_secs: {}}}",
-                           dice_.OneIn(6)   ? "always"
-                           : dice_.OneIn(2) ? "1"
-                                            : "0",
-                           Pick({"agent_error", "transient", "rate_limited", "auth", "refusal"}),
-                           Pick({"0", "0.5", "6"}));
+                           times, how, sleep);
       }
       if (dice_.OneIn(4)) body += fmt::format(", max_concurrent: {}", 1 + dice_.Below(2));
       if (dice_.OneIn(3)) body += ", circuit_breaker: " + Breaker();
