@@ -21,6 +21,9 @@ struct SimulateOptions {
   std::vector<std::string> classes = {};  // … and how; empty: agent_error.
   double fastest_secs = 1;
   double slowest_secs = 60;
+  std::string from = "";  // As in this run, or the "newest"; "": all within these bounds.
+  std::string state_dir = ".troupe";
+  bool state_dir_given = false;
   std::uint32_t workers = 2;
   std::uint32_t slots = 4;
 };

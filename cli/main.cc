@@ -356,13 +356,22 @@ void AddSimulate(CLI::App& app, SimulateOptions& options, std::function<int()>& 
   with_file(simulate->add_option("--slowest", options.slowest_secs, "… and of the longest")
                 ->check(CLI::Range(0.0, 31'536'000.0))
                 ->capture_default_str());
+  with_file(simulate->add_option("--from", options.from,
+                                 "attempts take and cost what those of this run did: its number, "
+                                 "or newest; tasks without a success there: as above"));
+  CLI::Option* state_dir =
+      simulate->add_option("--state-dir", options.state_dir, "where that run is kept");
+  with_file(state_dir);
   with_file(simulate->add_option("--workers", options.workers, "worker machines")
                 ->check(CLI::Range(1, 1'000))
                 ->capture_default_str());
   with_file(simulate->add_option("--slots", options.slots, "attempts at one time on each")
                 ->check(CLI::Range(1, 100'000))
                 ->capture_default_str());
-  simulate->callback([&] { action = [&] { return Simulate(options); }; });
+  simulate->callback([&, state_dir] {
+    options.state_dir_given = state_dir->count() > 0;
+    action = [&] { return Simulate(options); };
+  });
 }
 
 // The nearest of the names that `word` may have been meant as, as a question; or "".

@@ -9,6 +9,7 @@
 
 #include "cli/commands.h"
 #include "cli/commands_simulate.h"
+#include "cli/past_run.h"
 #include "cli/print.h"
 #include "cli/read_file.h"
 #include "simulation/world.h"
@@ -111,6 +112,33 @@ int Refuse(const std::string& why) {
   return kExitBadRequest;
 }
 
+// What tasks of the rehearsal take and cost, from a run that was. Says of which it knows.
+bool TakeAfter(const SimulateOptions& options, Rehearsal& rehearsal, std::string& why) {
+  StateOptions state{.state_dir = options.state_dir, .state_dir_given = options.state_dir_given};
+  if (options.from != "newest") state.run = options.from;
+  Result<PastRun> past = MeasureRun(state);
+  if (!past) {
+    why = past.error().message;
+    return false;
+  }
+  std::size_t known = 0;
+  std::size_t all = 0;
+  for (const PlannedTask& task : rehearsal.plan->tasks) {
+    if (task.kind == TaskKind::Parent) continue;
+    ++all;
+    const std::string name = task.loop == nullptr ? task.id : task.id + "[]";
+    known += past->tasks.contains(name) ? 1 : 0;
+  }
+  if (known == 0) {
+    why = fmt::format("no task of {} has succeeded in run {}", options.file, past->run.value);
+    return false;
+  }
+  rehearsal.measured = std::move(past->tasks);
+  Print(fmt::format("{} of {} tasks take and cost what they did in run {}\n", known, all,
+                    past->run.value));
+  return true;
+}
+
 std::optional<Rehearsal> Prepare(const SimulateOptions& options, std::string& why) {
   Rehearsal rehearsal;
   const Result<std::string> text = ReadWorkflowFile(options.file);
@@ -145,6 +173,7 @@ std::optional<Rehearsal> Prepare(const SimulateOptions& options, std::string& wh
   rehearsal.slowest = std::max(rehearsal.fastest, Seconds(options.slowest_secs));
   rehearsal.workers = options.workers;
   rehearsal.slots = options.slots;
+  if (!options.from.empty() && !TakeAfter(options, rehearsal, why)) return std::nullopt;
   return rehearsal;
 }
 
@@ -187,6 +216,13 @@ void ShowRehearsal(std::vector<Report> reports) {
                   Clock(reports[count / 2].makespan),
                   static_cast<double>(attempts) / static_cast<double>(count),
                   static_cast<double>(retries) / static_cast<double>(count)));
+  std::vector<double> costs;
+  for (const Report& report : reports) costs.push_back(report.cost_usd);
+  std::sort(costs.begin(), costs.end());
+  if (costs.back() > 0) {
+    Print(fmt::format("cost {:.2f} to {:.2f} USD, median {:.2f}\n", costs.front(), costs.back(),
+                      costs[count / 2]));
+  }
   std::string worst;
   for (std::size_t i = 0; i < std::min(count, kShownMax); ++i) {
     worst += fmt::format("{}{} ({}, {})", i == 0 ? "" : ", ", reports[i].seed,
@@ -206,6 +242,9 @@ int Simulate(const SimulateOptions& given) {
     return Refuse(picked.error().message);
   }
   if (options.seeds == 0) return Refuse("--seeds must be at least 1");
+  if (!options.from.empty() && options.file.empty()) {
+    return Refuse("--from is about a workflow to rehearse; give its FILE");
+  }
   std::optional<Rehearsal> rehearsal;
   if (!options.file.empty()) {
     std::string why;

@@ -160,6 +160,7 @@ void Machine::Finish(const AttemptId& id, Running& running, std::optional<Failur
   outcome.started = running.started + skew_;
   outcome.ended = now + skew_;
   outcome.message = failure ? running.model.message : "";
+  outcome.usage.cost_usd = running.model.cost_usd;
   if (failure == FailureClass::RateLimited) outcome.retry_after = running.model.retry_after;
   if (!failure) {
     outcome.output = running.model.output;

@@ -26,6 +26,7 @@ struct AttemptModel {
   std::string output = "";
   std::string result_json = "";
   std::string message = "";
+  double cost_usd = 0;
   Duration stopping{};  // How long it goes on when it is told to stop.
 };
 

@@ -31,6 +31,12 @@ std::vector<std::string> LabelsOf(const Plan& plan) {
 
 }  // namespace
 
+// "resize[3]" and "resize[4]" are alike.
+std::string MeasuredName(const std::string& full_id) {
+  if (!full_id.ends_with(']')) return full_id;
+  return full_id.substr(0, full_id.rfind('[')) + "[]";
+}
+
 World::World(std::uint64_t seed, const std::string& faults, Trace trace, const Rehearsal* rehearsal)
     : seed_(seed),
       rehearsal_(rehearsal),
@@ -96,6 +102,7 @@ void World::BuildFleet() {
                          outcome.failure ? Name(*outcome.failure) : "ok");
     });
     checkers_->OnEnded(m, outcome);
+    report_.cost_usd += outcome.usage.cost_usd;
   };
   around_.forgot = [this](Machine& m, const AttemptId& id, bool lost) {
     checkers_->OnForgot(m, id, lost);

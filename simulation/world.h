@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <queue>
@@ -26,6 +27,15 @@
 
 namespace troupe {
 
+// How it truly was, once: an attempt of a task of a run.
+struct Measured {
+  Duration took{};
+  double cost_usd = 0;
+};
+// By MeasuredName(); those of a loop's iterations together.
+using MeasuredTasks = std::map<std::string, std::vector<Measured>>;
+std::string MeasuredName(const std::string& full_id);
+
 // A workflow of the user's own, in place of those that are drawn, and how its agents are to behave.
 struct Rehearsal {
   std::string text = "";
@@ -35,6 +45,7 @@ struct Rehearsal {
   std::vector<FailureClass> classes = {FailureClass::AgentError};
   Duration fastest = std::chrono::seconds(1);
   Duration slowest = std::chrono::seconds(60);
+  MeasuredTasks measured = {};  // An attempt of a task that is in here is like one of these.
   std::uint32_t workers = 2;
   std::uint32_t slots = 4;
 };
@@ -64,6 +75,7 @@ struct Report {
   std::string end = "";  // "succeeded"
   Duration makespan{};
   std::uint32_t retries = 0;
+  double cost_usd = 0;
   std::vector<Played> timeline = {};
 };
 

@@ -151,6 +151,14 @@ AttemptModel World::Model(const AttemptSpec& spec) {
   if (rehearsal_ == nullptr && spec.timeout > seconds(600) && dice_.OneIn(8)) {
     model.takes = dice_.Time(seconds(60), seconds(800));
   }
+  if (rehearsal_ != nullptr && spec.kind != RunnerKind::Hook) {
+    const auto measured = rehearsal_->measured.find(MeasuredName(spec.task));
+    if (measured != rehearsal_->measured.end()) {
+      const Measured& like = measured->second[dice_.Below(measured->second.size())];
+      model.takes = like.took;
+      model.cost_usd = like.cost_usd;
+    }
+  }
   model.stopping = dice_.OneIn(3) ? dice_.Skewed(seconds(7)) : milliseconds(10);
   model.message = "model";
   const bool hook = spec.kind == RunnerKind::Hook;

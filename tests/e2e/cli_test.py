@@ -418,6 +418,40 @@ class State(Case):
         self.assertIn("--state-dir", said)
 
 
+class Rehearsals(Case):
+    def test_a_rehearsal_takes_and_costs_what_a_past_run_did(self):
+        self.write("""
+name: rehearsed
+agents:
+  writer: {command: ["sh", "-c", 'sleep 0.3; echo "{\\"text\\": \\"ok\\", \\"cost_usd\\": 0.25}"'], result: json}
+tasks:
+  draft: {agent: writer, description: Draft}
+  parts:
+    agent: writer
+    description: "Part ${x}"
+    loop: {type: for_each, iterator: x, parallel: true, collection: {source: inline, items: [1, 2]}}
+  later: {agent: writer, description: New, depends_on: draft, condition: {type: never}}
+""")
+        self.troupe("run", "flow.yaml")
+
+        done = self.troupe("simulate", "flow.yaml", "--from", "newest", "--fail", "0", "--seeds", "2")
+
+        self.assertIn("2 of 3 tasks take and cost what they did in run 1\n", done.stdout)
+        self.assertIn("cost 0.75 to 0.75 USD", done.stdout)
+        self.assertRegex(done.stdout, r"makespan 0:00:00\.[3-9]")
+
+    def test_a_past_run_that_is_not_there_or_tells_nothing_is_refused(self):
+        self.write("name: a\ntasks: {one: {command: 'true'}}\n")
+        self.write("name: b\ntasks: {two: {command: 'true'}}\n", "other.yaml")
+        self.troupe("run", "flow.yaml")
+
+        missing = self.troupe("simulate", "flow.yaml", "--from", "7", code=2)
+        other = self.troupe("simulate", "other.yaml", "--from", "1", code=2)
+
+        self.assertIn("there is no run 7", missing.stderr)
+        self.assertIn("no task of other.yaml has succeeded in run 1", other.stderr)
+
+
 class Large(Case):
     def test_a_chain_of_a_thousand_and_a_fan_of_ten_thousand_complete(self):
         head = "agents: {m: {provider: mock}}\ntasks:\n"
