@@ -49,6 +49,7 @@ class Cluster {
     submit.plan = plan_;
     submit.draft.workflow_name = plan_->name;
     submit.draft.run_dir = "/";
+    submit.draft.inputs_json = inputs_json;
     StepCoordinator(submit);
   }
 
@@ -154,8 +155,11 @@ class Cluster {
   std::function<std::optional<FailureClass>(const AttemptSpec&)> outcome_of;
   std::function<std::string(const AttemptSpec&)> message_of;  // Of a failure.
   std::function<void(const AttemptSpec&)> on_start;
+  // What a success gives; default: nothing.
+  std::function<void(const AttemptSpec&, AttemptOutcome&)> give;
   // How long it takes; nothing: as drawn.
   std::function<std::optional<Duration>(const AttemptSpec&)> time_of;
+  std::string inputs_json = "{}";  // Of the run.
 
  private:
   struct SimAttempt {
@@ -278,6 +282,7 @@ class Cluster {
     outcome.started = attempt.started;
     outcome.ended = now_;
     if (failure) outcome.message = message_of ? message_of(attempt.spec) : "model";
+    if (!failure && give) give(attempt.spec, outcome);
     attempt.outcome = std::move(outcome);
     if (!failure && attempt.spec.id.subject == Subject::Task) ++successes_[attempt.spec.id.index];
   }

@@ -49,6 +49,24 @@ TEST(Explain, WaitsForOtherTasks) {
   EXPECT_EQ(Why(story, a).substr(0, 40), "\"a\" is running: attempt 1 on worker w1, ");
 }
 
+TEST(Explain, WaitsForHooks) {
+  PlanMaker maker;
+  const auto a = maker.Task("a");
+  const auto b = maker.Task("b");
+  const auto first = maker.Stage("first", {a});
+  maker.Stage("second", {b}, {first});
+  maker.AddHook(HookList::PreWorkflow, "pre");
+  maker.AddHook(HookList::OnStageComplete, "stage");
+  Story story(maker);
+  story.cluster.Submit();
+
+  while (story.started.empty()) story.cluster.Step();
+  EXPECT_EQ(Why(story, a), "\"a\" waits for the pre_workflow hooks.");
+  while (story.started.size() < 3) story.cluster.Step();
+  EXPECT_EQ(story.started.back(), "on_stage_complete[0]");
+  EXPECT_EQ(Why(story, b), "\"b\" waits for the hooks of a stage before it.");
+}
+
 TEST(Explain, NoWorkerFits) {
   PlanMaker maker;
   const auto a = maker.Task("a");

@@ -349,6 +349,29 @@ TEST(Loop, AMillionIterationsAreMadeAsTheyStart) {
   EXPECT_LT(run->size(), 5'000u);
 }
 
+TEST(Loop, ARunHasAtMostTenMillionIterations) {
+  const auto failure_with = [](std::int64_t more) {
+    PlanMaker maker;
+    const auto loop_over = [&](std::uint32_t task, std::int64_t items) {
+      struct Loop range;
+      range.source = Loop::Source::Range;
+      range.end = items;
+      maker.plan().tasks[task].loop = std::make_shared<const struct Loop>(range);
+    };
+    const auto before = maker.Task("before");
+    loop_over(maker.Task("most"), 9'999'999);
+    const auto last = maker.Task("last", {before});
+    loop_over(last, more);
+    Story story(maker);
+    story.cluster.Submit();
+    while (story.StateOf(last) == TaskState::Pending) story.cluster.Step();
+    return story.cluster.Task(last).failure;
+  };
+
+  EXPECT_EQ(failure_with(1), std::nullopt);
+  EXPECT_EQ(failure_with(2), FailureClass::InvalidRequest);
+}
+
 // The parent "q" asks how "a" ended, and needs the parent "p" of a failed task. It is blocked, also
 // when the coordinator was restarted while a part of it waited for something else.
 TEST(Joins, ARestartFindsWhatHadFailedWithinAParent) {

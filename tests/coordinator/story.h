@@ -7,6 +7,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "tests/coordinator/cluster.h"
@@ -20,7 +22,11 @@ class Story {
  public:
   explicit Story(PlanMaker& maker, std::map<std::string, std::vector<FailureClass>> script = {},
                  std::uint32_t workers = 1, std::uint32_t slots = 8)
-      : plan(maker.Share()), cluster(plan, 1, workers, slots), script_(std::move(script)) {
+      : Story(maker.Share(), std::move(script), workers, slots) {}
+  explicit Story(std::shared_ptr<const Plan> a_plan,
+                 std::map<std::string, std::vector<FailureClass>> script = {},
+                 std::uint32_t workers = 1, std::uint32_t slots = 8)
+      : plan(std::move(a_plan)), cluster(plan, 1, workers, slots), script_(std::move(script)) {
     cluster.outcome_of = [this](const AttemptSpec& spec) -> std::optional<FailureClass> {
       std::vector<FailureClass>& failures = script_[spec.task];
       if (failures.empty()) return std::nullopt;
@@ -46,6 +52,22 @@ class Story {
       const auto it = times_.find(spec.task);
       return it == times_.end() ? std::nullopt : std::optional(it->second);
     };
+  }
+  // What the attempts of the task give when they succeed.
+  void Gives(const std::string& task, const std::string& output, const std::string& result = "") {
+    given_[task] = {output, result};
+    cluster.give = [this](const AttemptSpec& spec, AttemptOutcome& outcome) {
+      const auto it = given_.find(spec.task);
+      if (it != given_.end()) std::tie(outcome.output, outcome.result_json) = it->second;
+    };
+  }
+  // The order for the nth attempt at the task.
+  AttemptSpec SpecOf(const std::string& task, int nth = 1) const {
+    for (const AttemptSpec& spec : specs) {
+      if (spec.task == task && --nth == 0) return spec;
+    }
+    ADD_FAILURE() << task << " did not start";
+    return {};
   }
   // Where among all that was told it stands that a task or hook began, or a hook ended; -1:
   // nowhere.
@@ -82,6 +104,7 @@ class Story {
   }
 
   std::map<std::string, Duration> times_ = {};
+  std::map<std::string, std::pair<std::string, std::string>> given_ = {};
   std::map<std::string, std::vector<FailureClass>> script_;
 };
 
