@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 namespace troupe {
 namespace {
 
@@ -161,6 +163,28 @@ TEST_F(WorkerTest, MocksTakeTheirTimeAndCanBeStopped) {
   EXPECT_EQ(last[0].outcomes.size(), 1u);
   EXPECT_EQ(last[0].outcomes[0].failure, std::nullopt);
   EXPECT_EQ(last[0].outcomes[0].ended - last[0].outcomes[0].started, seconds(5));
+}
+
+TEST_F(WorkerTest, MocksGiveWhatTheyAreToldTo) {
+  Join();
+  AttemptSpec good = SpecOf(1, 1, RunnerKind::Mock);
+  good.mock.output = "done";
+  good.mock.result_json = "[1]";
+  AttemptSpec limited = SpecOf(2, 1, RunnerKind::Mock);
+  limited.mock.fail = FailureClass::RateLimited;
+  limited.mock.retry_after = seconds(9);
+  Take(Dispatch{.session = 7, .specs = {good, limited}});
+
+  std::map<std::uint32_t, AttemptOutcome> outcomes;
+  for (const Finished& finished : Of<Finished>(EndTurn())) {
+    for (const AttemptOutcome& outcome : finished.outcomes) outcomes[outcome.id.index] = outcome;
+  }
+
+  EXPECT_EQ(outcomes[1].failure, std::nullopt);
+  EXPECT_EQ(outcomes[1].output, "done");
+  EXPECT_EQ(outcomes[1].result_json, "[1]");
+  EXPECT_EQ(outcomes[2].failure, FailureClass::RateLimited);
+  EXPECT_EQ(outcomes[2].retry_after, seconds(9));
 }
 
 TEST_F(WorkerTest, SaysHelloAgainWhenMoreOrdersWereSentThanItHasSeen) {

@@ -88,6 +88,20 @@ TEST_F(Attendant, RunsAScriptFromAPrivateFile) {
   EXPECT_THAT(outcome.output, StartsWith("task ["));
 }
 
+// Whatever a task is called, its id is no path, no shell text and no name of a variable.
+TEST_F(Attendant, UsesTheIdOfATaskAsAValueOnly) {
+  AttemptSpec spec = ShellCommand("printf '%s' \"$TROUPE_TASK_ID\"; env | grep -c TROUPE_TASK_ID");
+  spec.task = "../up/$(touch pwned); touch pwned #";
+  spec.output_path = "out.txt";
+
+  const AttemptOutcome outcome = Run(spec);
+
+  EXPECT_EQ(outcome.failure, std::nullopt) << outcome.message;
+  EXPECT_EQ(outcome.output, spec.task + "1");
+  EXPECT_EQ(Read(InRunDirectory("out.txt")), spec.task + "1\n");
+  EXPECT_FALSE(std::filesystem::exists(InRunDirectory("pwned")));
+}
+
 TEST_F(Attendant, RunsAProgramTextWithoutAFirstLine) {
   std::ofstream(InRunDirectory("tool")) << "echo by the shell $1\n";
   ::chmod(InRunDirectory("tool").c_str(), 0755);
@@ -162,16 +176,23 @@ TEST_F(Attendant, GivesAgentsAHomeAndATemporaryDirectory) {
 
 TEST_F(Attendant, ReadsTheResultFile) {
   AttemptSpec spec = ShellAgent(
-      "echo printed; cat $TROUPE_INPUT_FILE > in; echo '{\"structured\":{\"n\":1}}' > "
+      "echo '[9]'; cat $TROUPE_INPUT_FILE > in; echo '{\"structured\":{\"n\":1}}' > "
       "$TROUPE_RESULT_FILE");
   spec.inputs_json = "{\"city\":\"Ulm\"}";
 
   const AttemptOutcome outcome = Run(spec);
 
   EXPECT_EQ(outcome.failure, std::nullopt) << outcome.message;
-  EXPECT_EQ(outcome.output, "printed");
-  EXPECT_EQ(outcome.result_json, "{\"n\":1}");
+  EXPECT_EQ(outcome.output, "[9]");
+  EXPECT_EQ(outcome.result_json, "{\"n\":1}") << "and not what was printed";
   EXPECT_EQ(Read(InRunDirectory("in")), "{\"city\":\"Ulm\"}");
+}
+
+TEST_F(Attendant, AnEmptyResultFileIsNone) {
+  const AttemptOutcome outcome = Run(ShellAgent("echo printed; : > $TROUPE_RESULT_FILE"));
+
+  EXPECT_EQ(outcome.failure, std::nullopt) << outcome.message;
+  EXPECT_EQ(outcome.output, "printed");
 }
 
 TEST_F(Attendant, IsNotHeldUpByAResultFileThatIsAPipe) {
@@ -210,6 +231,17 @@ TEST_F(Attendant, MakesTheResultFromTheWholeOutput) {
 
   EXPECT_EQ(outcome.result_json, "[1,2,3]");
   EXPECT_EQ(outcome.output, "[... 7 bytes left out ...]3]");
+}
+
+TEST_F(Attendant, OnlyObjectsAndListsBecomeResults) {
+  const auto result_of = [&](const std::string& text) {
+    return Run(ShellAgent("echo '{\"text\":\"" + text + "\"}' > $TROUPE_RESULT_FILE")).result_json;
+  };
+
+  EXPECT_EQ(result_of("7"), "");
+  EXPECT_EQ(result_of("true"), "");
+  EXPECT_EQ(result_of(" [7]"), "[7]");
+  EXPECT_EQ(result_of("{}"), "{}");
 }
 
 TEST_F(Attendant, WritesTheWholeOutputToItsFile) {

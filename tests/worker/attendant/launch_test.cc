@@ -110,6 +110,9 @@ TEST_F(LaunchTest, GivesThePromptInEveryMode) {
   struct stat status {};
   ASSERT_EQ(::stat(Private("prompt").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600U);
+  std::ostringstream prompt;
+  prompt << std::ifstream(Private("prompt")).rdbuf();
+  EXPECT_EQ(prompt.str(), "say hi");
 }
 
 TEST_F(LaunchTest, DoesNotLookIntoAPromptAgain) {
@@ -155,6 +158,24 @@ TEST_F(LaunchTest, StartsAgentsWithAnEmptyEnvironment) {
   EXPECT_EQ(Variable(prepared, "TROUPE_RESULT_FILE"), Private("result.json"));
   EXPECT_EQ(Variable(prepared, "TROUPE_ARTIFACTS_DIR"), Private("artifacts"));
   EXPECT_EQ(Variable(prepared, "TROUPE_RESUME_SESSION"), "");
+  spec_.model = "";
+  EXPECT_EQ(Variable(Prepare(), "TROUPE_AGENT_MODEL"), "") << "set, also without a model";
+}
+
+TEST_F(LaunchTest, LaterVariablesWin) {
+  ::setenv("TERM", "of the worker", 1);
+  ::setenv("CI", "of the worker", 1);
+  Agent(PromptMode::Stdin);
+  spec_.pass_env = {"TERM", "CI"};
+  spec_.env = {{"CI", "of the agent"}, {"TROUPE_ATTEMPT", "no"}, {"TROUPE_PROMPT_FILE", "no"}};
+
+  const Preparation prepared = Prepare();
+
+  EXPECT_EQ(Variable(prepared, "TERM"), "of the worker");
+  EXPECT_EQ(Variable(prepared, "CI"), "of the agent");
+  EXPECT_EQ(Variable(prepared, "TROUPE_ATTEMPT"), "2");
+  EXPECT_EQ(Variable(prepared, "TROUPE_PROMPT_FILE"), "");
+  ::unsetenv("CI");
 }
 
 TEST_F(LaunchTest, LetsNobodyChooseWhatMarksTheAttempt) {
