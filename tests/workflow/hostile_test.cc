@@ -283,6 +283,35 @@ TEST(Hostile, ThereIsABoundForAllPartsOfAFile) {
   EXPECT_EQ(refused(99'998), "the file has more than 100000 agents, workflows, stages and hooks");
 }
 
+TEST(Hostile, MoreThanAMillionTasksAreRefused) {
+  const std::string text = "name: x\ntasks:\n" + Repeated(1'000'001, [](int i) {
+                             return Numbered("  t", i) + ": {command: x}\n";
+                           });
+
+  const Compiled compiled = CompileWorkflow(text, {.check_only = true});
+
+  ASSERT_EQ(compiled.problems.size(), 1u);
+  EXPECT_EQ(compiled.problems[0].line, 1'000'003u);
+  EXPECT_EQ(compiled.problems[0].message, "the workflow has more than 1000000 tasks");
+}
+
+TEST(Hostile, TextsAndReferencesAreBounded) {
+  // A reference that code does not know counts too, and takes no room.
+  const auto refused = [](int references) {
+    std::string text = "name: x\ntasks:\n";
+    for (const char* id : {"  a", "  b", "  c", "  d"}) {
+      const int here = id == std::string("  d") ? references - 3'000'000 : 1'000'000;
+      text += id + (": {script: {language: sh, content: '" +
+                    Repeated(here, [](int) { return std::string("${x}"); }) + "'}}\n");
+    }
+    const Compiled compiled = CompileWorkflow(text, {.check_only = true});
+    return compiled.problems.empty() ? "" : compiled.problems[0].message;
+  };
+
+  EXPECT_EQ(refused(3'999'996), "") << "and the four texts themselves";
+  EXPECT_EQ(refused(3'999'997), "the file has more than 4000000 texts and references");
+}
+
 // Each of many workflows is looked at in little time.
 TEST(Hostile, ManyWorkflowsAndOneTask) {
   const Compiled compiled = CompileWorkflow("name: x\ntasks: {t: {command: x}}\nworkflows:\n" +

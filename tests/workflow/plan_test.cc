@@ -128,6 +128,7 @@ TEST(Plan, AgentsTakeDefaultsFromTheRoot) {
   EXPECT_EQ(Written(*plain.cwd), "w");
   EXPECT_TRUE(plain.create_cwd);
   EXPECT_EQ(plain.mock.output, "ok");
+  EXPECT_EQ(plain.permission_mode, "default");
   const Agent& shell = plan->agents[1];
   EXPECT_EQ(shell.provider, Provider::Command);
   EXPECT_TRUE(shell.shell);
@@ -157,6 +158,79 @@ TEST(Plan, AgentsTakeDefaultsFromTheRoot) {
   EXPECT_EQ(mock.mock.sleep, seconds(1));
   EXPECT_TRUE(mock.mock.echo);
   EXPECT_EQ(mock.mock.result_json, "{\"a\":[1,null]}");
+}
+
+TEST(Plan, TheExecutableStandsBeforeItsArgumentsInWhateverOrderTheyAreWritten) {
+  for (const char* command :
+       {"executable: make, args: [-k, all]", "args: [-k, all], executable: make"}) {
+    const auto plan = PlanOf(std::string("name: x\ntasks: {t: {command: {") + command + "}}}\n");
+    std::string words;
+    for (const Template& word : plan->tasks[0].work->argv) words += Written(word) + " ";
+    EXPECT_EQ(words, "make -k all ");
+  }
+}
+
+TEST(Plan, AScriptHasTheKeysOfACommandAndALanguage) {
+  const auto work = [](const std::string& keys) {
+    const auto plan = PlanOf("name: x\ntasks: {t: {script: {content: x, " + keys + "}}}\n");
+    EXPECT_EQ(plan->tasks[0].settings.timeout.has_value(),
+              keys.find("timeout_secs") != std::string::npos);
+    return *plan->tasks[0].work;
+  };
+
+  const OwnWork all = work(
+      "language: sh, working_dir: src, env: {V: 1}, timeout_secs: 600, capture_stdout: false, "
+      "capture_stderr: true");
+  EXPECT_EQ(Written(*all.working_dir), "src");
+  EXPECT_EQ(all.env, (EnvTemplates{{"V", Literal("1")}}));
+  EXPECT_FALSE(all.capture_stdout);
+  EXPECT_TRUE(all.capture_stderr);
+  const OwnWork none = work("language: sh");
+  EXPECT_FALSE(none.working_dir);
+  EXPECT_TRUE(none.capture_stdout);
+  EXPECT_FALSE(none.capture_stderr);
+  const std::vector<std::pair<std::string, std::string>> languages = {
+      {"python", "python3"}, {"javascript", "node"}, {"bash", "bash"},
+      {"sh", "sh"},          {"ruby", "ruby"},       {"perl", "perl"}};
+  for (const auto& [language, interpreter] : languages) {
+    EXPECT_EQ(Written(work("language: " + language).argv.at(0)), interpreter);
+  }
+}
+
+TEST(Plan, APermissionModeIsDefaultUnlessItIsSaid) {
+  const auto plan = PlanOf(
+      "name: x\nagents: {a: {permissions: {allowed_directories: d}}}\ntasks: {t: {command: x}}\n");
+
+  EXPECT_EQ(plan->agents[0].permission_mode, "default");
+  EXPECT_EQ(Written(plan->agents[0].allowed_directories.at(0)), "d");
+}
+
+TEST(Plan, AMockSaysWhatItIsTold) {
+  const auto plan = PlanOf(
+      "name: x\nagents: {a: {mock: {fail_times: 3, output: text, echo: false}}}\n"
+      "tasks: {t: {command: x}}\n");
+
+  EXPECT_EQ(plan->agents[0].mock.fail_times, 3u);
+  EXPECT_EQ(plan->agents[0].mock.failure, FailureClass::AgentError);
+  EXPECT_EQ(plan->agents[0].mock.output, "text");
+  EXPECT_FALSE(plan->agents[0].mock.echo);
+  EXPECT_EQ(plan->agents[0].mock.result_json, "");
+}
+
+TEST(Plan, TheProviderOfAnAgentFollowsFromWhatItHas) {
+  using enum Provider;
+  const auto of = [](const std::string& root, const std::string& agent) {
+    return PlanOf("name: x\n" + root + "agents: {a: {" + agent + "}}\ntasks: {t: {command: x}}\n")
+        ->agents.at(0)
+        .provider;
+  };
+  for (const char* root : {"", "provider: claude\n", "provider: mock\n"}) {
+    EXPECT_EQ(of(root, "command: x"), Command) << root;
+    EXPECT_EQ(of(root, "mock: {}"), Mock) << root;
+    EXPECT_EQ(of(root, "provider: claude, mock: {}"), Claude) << root;
+  }
+  EXPECT_EQ(of("", ""), Claude);
+  EXPECT_EQ(of("provider: mock\n", ""), Mock);
 }
 
 TEST(Plan, EachKeyOfOnErrorComesFromTheFirstThatHasIt) {
@@ -242,6 +316,41 @@ TEST(Plan, SettingsComeFromTaskThenAgentThenRootKeyByKey) {
   EXPECT_EQ(command.timeout, seconds(10));
   EXPECT_EQ(command.silence, seconds(4));
   EXPECT_EQ(command.labels, std::vector<std::string>{"gpu"});
+}
+
+// Every key may stand in each of the places, and counts in that of the first that has it.
+TEST(Plan, EverySettingMayStandAtTheRootAtAnAgentAndAtATask) {
+  const auto all = [](int n) {
+    const std::string value = std::to_string(n);
+    return "timeout_secs: " + value + ", silence_secs: " + value +
+           ", queue_timeout_secs: " + value + ", requires: {labels: [l" + value +
+           "]}, limits: {max_stdout_bytes: " + value + ", max_stderr_bytes: " + value +
+           ", max_combined_bytes: " + value +
+           ", truncation_strategy: " + (n == 1 ? "head" : "both") + "}";
+  };
+  const auto settings = [](const std::string& root, const std::string& agent,
+                           const std::string& task) {
+    const auto plan = PlanOf("{name: x" + root + ", agents: {a: {command: x" + agent +
+                             "}}, tasks: {t: {agent: a, description: d" + task + "}}}");
+    return SettingsFor(*plan, plan->tasks[0], 0);
+  };
+  const auto expect = [](const EffectiveSettings& found, int n) {
+    EXPECT_EQ(found.timeout, seconds(n));
+    EXPECT_EQ(found.silence, seconds(n));
+    EXPECT_EQ(found.queue_timeout, seconds(n));
+    EXPECT_EQ(found.labels, std::vector<std::string>{"l" + std::to_string(n)});
+    const auto bytes = static_cast<std::uint64_t>(n);
+    EXPECT_EQ(found.limits,
+              (OutputLimits{bytes, bytes, bytes, n == 1 ? Truncation::Head : Truncation::Both}));
+  };
+  const std::string first = ", " + all(1);
+  const std::string second = ", " + all(2);
+
+  expect(settings(first, "", ""), 1);
+  expect(settings("", first, ""), 1);
+  expect(settings("", "", first), 1);
+  expect(settings(second, first, ""), 1);
+  expect(settings("", second, first), 1);
 }
 
 TEST(Plan, WithoutSettingsTheDefaultsHold) {

@@ -42,6 +42,7 @@ TEST(Problems, AFileThatIsNoMapOfTasks) {
 TEST(Problems, TextThatIsNoYamlIsOneProblem) {
   Check({
       {"name: [a, b\n", "f:2:1: error: did not find expected ',' or ']' [yaml]\n"},
+      {"x: {a: 1, a: 2}\ny: [b\n", "f:3:1: error: did not find expected ',' or ']' [yaml]\n"},
       {"name: {a: b\n", "f:2:1: error: did not find expected ',' or '}' [yaml]\n"},
       {"name: \"x\n", "f:1:7: error: a quoted string is not closed [yaml]\n"},
       {"name: 'it''s\n", "f:1:7: error: a quoted string is not closed [yaml]\n"},
@@ -301,7 +302,7 @@ TEST(Problems, NamesThatAreNotAllowed) {
   Check({
       {"name: x\ntasks:\n  \"a\\nb\": {command: x}\n  -a: {command: x}\n  \"a  b\": {command: x}\n"
        "  \"a \": {command: x}\n  a b-c.d:e/f@g+(h): {command: x}\n  \xC3\xA4\xE6\x97\xA5: "
-       "{command: x}\n",
+       "{command: x}\n  a\xCC\x88: {command: x}\n",
        "f:3:3: error: task name \"a\\nb\" may not contain \"\\n\" [bad-name]\n"
        "f:4:3: error: task name \"-a\" must begin with a letter, a digit or _ [bad-name]\n"
        "f:5:3: error: task name \"a  b\" may not contain two spaces in a row [bad-name]\n"
@@ -325,10 +326,25 @@ TEST(Problems, NamesThatAreNotAllowed) {
        "f:1:7: error: \"name\" may not contain control characters: \"a\\u0007\" [bad-name]\n"
        "f:2:10: error: \"version\" must have 1 to 64 characters, not 0 [bad-value]\n"},
   });
+  const auto root = [](std::size_t name, std::size_t version) {
+    return ProblemsOf("name: " + std::string(name, 'n') +
+                      "\nversion: " + std::string(version, 'v') + "\ntasks: {a: {command: x}}\n");
+  };
+  EXPECT_EQ(root(200, 64), "");
+  EXPECT_EQ(root(201, 65),
+            "f:1:7: error: \"name\" must have 1 to 200 characters, not 201 [bad-name]\n"
+            "f:2:10: error: \"version\" must have 1 to 64 characters, not 65 [bad-value]\n");
   EXPECT_EQ(ProblemsOf("name: x\ntasks: {" + std::string(128, 'a') + ": {command: x}}\n"), "");
   EXPECT_EQ(ProblemsOf("name: x\ntasks: {" + std::string(129, 'a') + ": {command: x}}\n"),
             "f:2:9: error: task name \"" + std::string(129, 'a') +
                 "\" is longer than 128 characters [bad-name]\n");
+  const auto input = [](std::size_t size) {
+    return ProblemsOf("name: x\ntasks: {a: {command: x}}\ninputs: {a-_" +
+                      std::string(size - 3, '1') + ": {}}\n");
+  };
+  EXPECT_EQ(input(64), "");
+  EXPECT_EQ(input(65), "f:3:10: error: input \"a-_" + std::string(62, '1') +
+                           "\" is longer than 64 characters [bad-name]\n");
 }
 
 TEST(Problems, ATaskHasExactlyOneKind) {
@@ -354,13 +370,28 @@ TEST(Problems, ATaskHasExactlyOneKind) {
        "\"shell\" [bad-value]\n"
        "f:7:15: error: \"script\" must be a map, not the string \"echo\" [wrong-type]\n"},
       {"name: x\ntasks:\n  a: {command: {args: [x]}}\n  b: {command: []}\n  c: {command: \" \"}\n  "
-       "d: {command: {executable: x, timeout_secs: 3}, timeout_secs: 4}\n",
+       "d: {command: {executable: x, timeout_secs: 3}, timeout_secs: 4}\n"
+       "  e: {command: {executable: \" \"}}\n",
        "f:3:16: error: \"command\" needs \"executable\" [missing-key]\n"
        "f:4:16: error: \"command\" may not be empty [bad-value]\n"
        "f:5:16: error: \"command\" may not be empty [bad-value]\n"
        "f:6:46: error: task \"d\" has \"timeout_secs\" twice, in \"command\" and beside it; keep "
-       "one [kind]\n"},
+       "one [kind]\n"
+       "f:7:29: error: \"executable\" may not be empty [bad-value]\n"},
   });
+}
+
+TEST(Problems, PrioritiesAreUnsigned) {
+  const auto with = [](const std::string& priority) {
+    return ProblemsOf("name: x\ntasks: {a: {command: x, priority: " + priority + "}}\n");
+  };
+  EXPECT_EQ(with("0"), "");
+  EXPECT_EQ(with("4294967295"), "");
+  for (const char* priority : {"-1", "4294967296"}) {
+    EXPECT_EQ(with(priority), std::string("f:2:35: error: \"priority\" must be between 0 and "
+                                          "4294967295, not ") +
+                                  priority + " [out-of-range]\n");
+  }
 }
 
 TEST(Problems, NamesThatDoNotExist) {
@@ -497,6 +528,20 @@ TEST(Problems, AgentsAndTheirProviders) {
   });
 }
 
+TEST(Problems, ToolsThatAreKnown) {
+  const auto with = [](const std::string& tools) {
+    return ProblemsOf("name: x\ntools: {allowed: [" + tools + "]}\ntasks: {a: {command: x}}\n");
+  };
+  EXPECT_EQ(
+      with("Read, Write, Edit, Bash, Grep, Glob, WebSearch, WebFetch, Task, TodoWrite, Skill, "
+           "SlashCommand, mcp__server__tool, \"Bash(git:*)\""),
+      "");
+  for (const char* tool : {"read", "mcp__server", "mcp____tool", "mcp__server__", "Bash(git"}) {
+    EXPECT_EQ(with(tool), std::string("f:2:19: warning: tool \"") + tool +
+                              "\" is not known here [unknown-tool]\n");
+  }
+}
+
 TEST(Problems, Hooks) {
   Check({
       {"name: x\ntasks: {a: {command: x}}\nhooks:\n  pre_workflow:\n    - \" \"\n    - {}\n    - "
@@ -543,6 +588,14 @@ TEST(Problems, WarningsDoNotStopARun) {
             "[stage-agent]\n"
             "f:12:66: warning: \"agent\" of task \"a\" differs from its definition in \"tasks\", "
             "which counts [stage-differs]\n");
+}
+
+TEST(Problems, AStageMayRepeatTheDefinitionOfATask) {
+  EXPECT_EQ(
+      ProblemsOf("name: x\ntasks:\n  a: {command: {executable: x, args: [y, \"1\"]}, priority: "
+                 "2}\nworkflows: {w: {steps: [{stage: s, tasks: [{a: {priority: 2, command: "
+                 "{args: [\"y\", '1'], executable: x}}}]}]}}\n"),
+      "");
 }
 
 TEST(Problems, WhatIsNotBuiltYetIsRefusedAndNothingElseIsSaidOfIt) {
@@ -593,6 +646,23 @@ TEST(Problems, MessagesAreBoundedAndCutBetweenCharacters) {
     EXPECT_LE(problem.message.size(), 400u);
     EXPECT_NE(problem.message.find("\xE2\x82\xAC..."), std::string::npos) << problem.message;
   }
+  EXPECT_EQ(ProblemsOf("name: x\ntasks: {a: {command: x}}\n\"q\\\"\\\\\\t\": 1\n"),
+            "f:3:1: error: unknown key \"q\\\"\\\\\\t\" [unknown-key]\n");
+}
+
+// Three names, each of which is cut, are still more than a message may hold.
+TEST(Problems, AMessageOfManyLongNamesIsCut) {
+  const std::string a(120, 'a');
+  const Compiled compiled = CompileWorkflow(
+      "name: x\nagents: {" + a + "1: {command: x}, " + a + "2: {command: x}}\ntasks: {" + a +
+          ": {agent: " + a + "1, description: d}}\nworkflows: {w: {steps: [{stage: " + a +
+          ", agents: [" + a + "2], tasks: [" + a + "]}]}}\n",
+      {});
+
+  ASSERT_EQ(compiled.problems.size(), 1u);
+  EXPECT_EQ(compiled.problems[0].code, "stage-agent");
+  EXPECT_EQ(compiled.problems[0].message.size(), 400u);
+  EXPECT_EQ(compiled.problems[0].message.substr(397), "...");
 }
 
 TEST(DidYouMean, CountsInsertsDeletesReplacementsAndSwaps) {
@@ -602,6 +672,13 @@ TEST(DidYouMean, CountsInsertsDeletesReplacementsAndSwaps) {
   EXPECT_EQ(DidYouMean("xeview", {"review"}), "review");
   EXPECT_EQ(DidYouMean("xexiew", {"review"}), "review");
   EXPECT_EQ(DidYouMean("xexixw", {"review"}), "");
+}
+
+// Where only one step is allowed, each kind of step is one.
+TEST(DidYouMean, CountsEachStepAsOne) {
+  for (const char* word : {"ct", "carts", "cot", "cta", "act"}) {
+    EXPECT_EQ(DidYouMean(word, {"cat", "cart"}), word == std::string("carts") ? "cart" : "cat");
+  }
 }
 
 TEST(DidYouMean, TakesTheNearestAndOfThoseTheFirst) {

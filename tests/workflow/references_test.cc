@@ -79,6 +79,11 @@ TEST(References, TheLongestTaskIdThatFitsIsMeant) {
   EXPECT_EQ(target("task.a.b.output"), 1u);
   EXPECT_EQ(target("task.a.output"), 0u);
   EXPECT_EQ(target("task.a.result.b.output"), 0u);
+  // Both the result of a and the output of another task: the longer id is meant.
+  const auto plan = PlanOf(
+      "name: x\ntasks:\n  a: {command: x}\n  a.result.b: {command: x}\n"
+      "  t: {command: [\"${task.a.result.b.output}\"], depends_on: [a, a.result.b]}\n");
+  EXPECT_EQ(std::get<Ref>(plan->tasks[2].work->argv[0][0]).task, 1u);
 }
 
 TEST(References, TaskNamesMayHoldOtherCharacters) {
@@ -164,6 +169,22 @@ TEST(References, UpstreamIsFoundOverLongDistances) {
   text.replace(text.find(edge), edge.size(), "}");
   const Compiled compiled = CompileWorkflow(text, {});
   EXPECT_EQ(compiled.problems.size(), 501u) << "t0 itself, and t1000 to t1499";
+}
+
+TEST(References, UpstreamIsFoundThroughManyStages) {
+  std::string tasks = "name: x\ntasks:\n  first: {command: x}\n";
+  std::string steps = "      - {stage: s0, tasks: [first]}\n";
+  const int count = 100;
+  for (int i = 1; i <= count; ++i) {
+    const std::string number = std::to_string(i);
+    for (const char* id : {"  a", "  b"}) {
+      tasks +=
+          id + number + ": {command: [\"" + (i == count ? "${task.first.output}" : "") + "\"]}\n";
+    }
+    steps += "      - {stage: s" + number + ", mode: parallel, tasks: [a" + number + ", b" +
+             number + "], depends_on: s" + std::to_string(i - 1) + "}\n";
+  }
+  EXPECT_EQ(ProblemsOf(tasks + "workflows:\n  w:\n    steps:\n" + steps), "");
 }
 
 TEST(References, CodeKeepsWhatIsUnknownUnlessItIsClearlyOurs) {

@@ -59,12 +59,13 @@ TEST(State, MayBeAnOutputOfTheRun) {
   EXPECT_EQ(plan->outputs[1].task, 0u);
   EXPECT_EQ(ProblemsOf("name: x\ntasks: {t: {command: x}}\noutputs:\n"
                        "  a: {source: {type: state, task: t}}\n  b: {source: {key: k}}\n"
-                       "  c: {source: {type: states}}\n"),
+                       "  c: {source: {type: states}}\n  d: {description: d}\n"),
             "f:4:15: error: \"source\" needs \"key\" [missing-key]\n"
             "f:4:29: error: unknown key \"task\" in \"source\" [unknown-key]\n"
             "f:5:15: error: \"source\" needs \"type\" [missing-key]\n"
             "f:6:22: error: \"type\" must be task_output or state, not \"states\"; did you mean "
-            "\"state\"? [bad-value]\n");
+            "\"state\"? [bad-value]\n"
+            "f:7:6: error: output \"d\" needs \"source\" [missing-key]\n");
 }
 
 TEST(OnComplete, SaysSomethingThatMayNameTheResult) {

@@ -102,6 +102,35 @@ TEST(Subtasks, InheritWhatTheyDoNotSet) {
   EXPECT_EQ(kind.rules->jitter, 0.0);
 }
 
+TEST(Subtasks, InheritEverySetting) {
+  const auto plan = PlanOf(
+      "name: x\ntasks:\n  p:\n    timeout_secs: 1\n    silence_secs: 2\n    queue_timeout_secs: 3\n"
+      "    requires: {labels: gpu}\n    limits: {max_stdout_bytes: 4, max_stderr_bytes: 5, "
+      "max_combined_bytes: 6, truncation_strategy: head}\n"
+      "    subtasks: {q: {subtasks: {a: {command: x}}}}\n");
+
+  const EffectiveSettings settings = SettingsFor(*plan, Task(*plan, "p.q.a"), kNone);
+
+  EXPECT_EQ(settings.timeout, std::chrono::seconds(1));
+  EXPECT_EQ(settings.silence, std::chrono::seconds(2));
+  EXPECT_EQ(settings.queue_timeout, std::chrono::seconds(3));
+  EXPECT_EQ(settings.labels, std::vector<std::string>{"gpu"});
+  EXPECT_EQ(settings.limits, (OutputLimits{4, 5, 6, Truncation::Head}));
+}
+
+TEST(Subtasks, AParentMayHaveTheseKeys) {
+  const auto plan = PlanOf(
+      "name: x\nagents: {g: {command: cat}}\ntasks:\n  a: {command: x}\n  b: {command: x}\n"
+      "  other: {subtasks: {c: {command: x}}}\n  p:\n    description: d\n    agent: g\n"
+      "    depends_on: a\n    parallel_with: b\n    priority: 1\n    condition: {type: always}\n"
+      "    on_error: skip\n    on_complete: {notify: n}\n    timeout_secs: 1\n    silence_secs: 1\n"
+      "    queue_timeout_secs: 1\n    requires: {}\n    limits: {}\n"
+      "    subtasks: {u: {description: d}}\n");
+
+  EXPECT_EQ(Task(*plan, "p").kind, TaskKind::Parent);
+  EXPECT_EQ(plan->gates.at(Task(*plan, "p").gate).parent, TaskOf(*plan, "p"));
+}
+
 TEST(Subtasks, AStageHoldsParentsForTheirSubtasks) {
   const auto plan = PlanOf(
       "name: x\ntasks:\n  a: {command: x}\n  p: {subtasks: {u: {command: x}, v: {command: x}}}\n"
