@@ -98,7 +98,7 @@ class Scenario {
   // What the event leads to, a line each. Invalid if it cannot happen.
   Result<std::vector<std::string>> Happen(const Line& line) {
     lines_.Begin(CoordinatorNow());
-    const Status done = line.At(0) == "" ? Wrong("no event") : Do(line);
+    const Status done = line.At(0).empty() ? Wrong("no event") : Do(line);
     if (!done) return done.error();
     Pass(now_);
     if (judge_.failed()) {
