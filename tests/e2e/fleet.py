@@ -140,4 +140,15 @@ class Fleet:
             if daemon.process and daemon.process.poll() is None:
                 daemon.process.send_signal(signal.SIGKILL)
                 daemon.process.wait()
+        self.kill_attempts()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def kill_attempts(self):
+        """Attempts outlive their daemons, and one that waits for a file of a removed directory would never end."""
+        mark = f"{self.directory}/".encode()
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (process / "environ").read_bytes() + (process / "cmdline").read_bytes():
+                    os.kill(int(process.name), signal.SIGKILL)
+            except OSError:
+                pass  # It has ended.
