@@ -216,7 +216,9 @@ std::string NothingLeft(const LiveRun& run, std::uint32_t task) {
   const Plan& plan = run.plan();
   if (!r.failure) return "";
   const std::string_view name = Name(*r.failure);
+  constexpr std::string_view kAborted = "nothing is tried again in a run that is aborted";
   if (r.failure == FailureClass::WorkerLost) {
+    if (run.record().aborting && r.losses < plan.worker_losses_max) return std::string(kAborted);
     return fmt::format("the limit of {} lost workers is reached", plan.worker_losses_max);
   }
   std::string why;
@@ -227,6 +229,8 @@ std::string NothingLeft(const LiveRun& run, std::uint32_t task) {
     why = fmt::format("{} is not retried", name);
   } else {
     const std::uint32_t retries = r.step == 0 ? rules.retry : rules.fallback_retry;
+    const bool spent = plan.retry_budget <= run.record().retries_used;
+    if (run.record().aborting && r.step_failures <= retries && !spent) return std::string(kAborted);
     if (r.step_failures <= retries) {
       why = fmt::format("the run's retry_budget of {} is used up", plan.retry_budget);
     } else if (retries == 0) {

@@ -197,6 +197,8 @@ void LiveRun::EnterPhase(RunPhase phase, Turn& turn) {
   lists_.clear();
   switch (phase) {
     case RunPhase::Tasks:
+      // Those that completed in a round before this one.
+      for (std::uint32_t i = 0; i < stages_.size(); ++i) RestoreStage(i, turn);
       RestoreGraph(turn);
       break;
     case RunPhase::ErrorHooks:

@@ -261,10 +261,8 @@ void Checkers::OnTime(Instant now, const std::deque<Machine>& machines) {
     for (const Machine& machine : machines) {
       if (!machine.spool().contains(id) || !machine.up()) continue;
       const Instant fenced = truth_.at(id).fenced;
-      // A daemon that was never welcomed goes by the window of WorkerCore.
-      const Duration bound = machine.welcomed() ? fence_ : std::max(fence_, Seconds(334));
-      const Instant heard = std::min(machine.heard(), fenced + bound);
-      if (now <= std::max({fenced, machine.up_since(), heard}) + bound) continue;
+      const Instant heard = std::min(machine.heard(), fenced + fence_);
+      if (now <= std::max({fenced, machine.up_since(), heard}) + fence_) continue;
       judge_.Complain("fencing",
                       fmt::format("{} still runs on {}, {:.0f} s after it was lost", ToString(id),
                                   machine.name(), ToSeconds(now - truth_.at(id).fenced)));

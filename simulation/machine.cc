@@ -12,7 +12,6 @@ void Machine::Start(Instant now) {
   options_.incarnation = lives_;
   core_ = std::make_unique<WorkerCore>(options_);
   up_since_ = now;
-  welcomed_ = false;
   heard_ = now;
   std::vector<AttemptId> running;
   std::vector<AttemptOutcome> ended;
@@ -67,13 +66,16 @@ void Machine::Lose() {
   }
   spool_.clear();
   options_.spool = dice_.Next() | 1;
+  options_.lease = WorkerOptions{}.lease;
+  options_.window = WorkerOptions{}.window;
 }
 
 void Machine::Hear(const FromCoordinator& message, Instant now) {
   heard_ = now;
-  welcomed_ = welcomed_ || std::holds_alternative<Welcome>(message);
   WorkerEffects effects;
   core_->OnMessage(message, now + skew_, effects);
+  options_.lease = core_->lease();
+  options_.window = core_->window();
   CarryOut(effects, now);
 }
 

@@ -67,8 +67,6 @@ class Machine {
   const std::map<AttemptId, Running>& spool() const { return spool_; }
   Instant up_since() const { return up_since_; }
   Instant heard() const { return heard_; }
-  // Has this life of the daemon been welcomed? Before that it does not know the fleet's window.
-  bool welcomed() const { return welcomed_; }
   Instant wake_at() const { return wake_at_; }
   Duration skew() const { return skew_; }
   void set_skew(Duration skew) { skew_ = skew; }
@@ -106,7 +104,6 @@ class Machine {
   std::uint32_t lives_ = 0;
   std::map<AttemptId, Running> spool_;
   Instant up_since_{};
-  bool welcomed_ = false;
   Instant heard_{};
   Instant wake_at_ = kNever;
   Duration skew_{};  // Of its clock.

@@ -28,6 +28,9 @@ struct WorkerOptions {
   std::vector<std::string> labels = {};
   std::vector<std::string> providers = {"command", "mock", "claude"};
   std::string work_dir = "";  // The run directory of all attempts here; "": the one of the run.
+  // As the last welcome said, to a daemon before this one on the same spool.
+  Duration lease = std::chrono::seconds(4);
+  Duration window = std::chrono::seconds(300);
 };
 
 // Carried out in this order: start, stop, forget, then send.
@@ -45,7 +48,8 @@ struct WorkerEffects {
 
 class WorkerCore {
  public:
-  explicit WorkerCore(WorkerOptions options) : options_(std::move(options)) {}
+  explicit WorkerCore(WorkerOptions options)
+      : options_(std::move(options)), lease_(options_.lease), window_(options_.window) {}
 
   // What the spool held when the daemon started; then says hello.
   void Begin(const std::vector<AttemptId>& running, std::vector<AttemptOutcome> ended, Instant now,
@@ -63,6 +67,8 @@ class WorkerCore {
 
   bool joined() const { return session_ != 0; }
   bool draining() const { return draining_; }
+  Duration lease() const { return lease_; }
+  Duration window() const { return window_; }
   std::size_t held() const { return held_.size(); }
 
   std::size_t running() const { return running_; }
@@ -94,8 +100,8 @@ class WorkerCore {
   std::uint64_t hellos_ = 0;
   std::uint64_t seen_ = 0;  // The latest order of this session.
   Duration heartbeat_ = std::chrono::seconds(1);
-  Duration lease_ = std::chrono::seconds(4);
-  Duration window_ = std::chrono::seconds(300);
+  Duration lease_;
+  Duration window_;
   Instant heard_{};         // When the coordinator last spoke.
   bool abandoned_ = false;  // The window has passed since.
   bool draining_ = false;

@@ -76,13 +76,32 @@ std::uint64_t NextIncarnation(int lock) {
   return pwrite(lock, &starts, sizeof starts, sizeof starts) == sizeof starts ? starts : 0;
 }
 
+// What the last welcome said of the lease and the window, so that a daemon that starts while there
+// is no coordinator goes by them; kept behind the count of starts.
+constexpr off_t kFenceOffset = 16;
+
+struct Fence {
+  std::int64_t lease = 0;
+  std::int64_t window = 0;
+  bool operator==(const Fence&) const = default;
+};
+
+std::optional<Fence> SavedFence(int lock) {
+  Fence fence;
+  const bool read = pread(lock, &fence, sizeof fence, kFenceOffset) == sizeof fence;
+  if (!read || fence.lease <= 0 || fence.window < 0) return std::nullopt;
+  return fence;
+}
+
 class WorkerDaemon {
  public:
-  WorkerDaemon(const WorkerDaemonOptions& options, DealerEndpoint endpoint, int signals)
+  WorkerDaemon(const WorkerDaemonOptions& options, DealerEndpoint endpoint, int signals, int lock)
       : options_(options),
         endpoint_(std::move(endpoint)),
         core_(options.worker),
-        signals_(signals) {}
+        signals_(signals),
+        lock_(lock),
+        fence_(FenceNow()) {}
 
   Status Run();
 
@@ -100,11 +119,15 @@ class WorkerDaemon {
   void Fail(const AttemptSpec& spec, FailureClass failure, const std::string& message);
   bool TakeSignals(WorkerEffects& effects);
   void TellStatus();
+  Fence FenceNow() const { return {core_.lease().count(), core_.window().count()}; }
+  void KeepFence();
 
   const WorkerDaemonOptions& options_;
   DealerEndpoint endpoint_;
   WorkerCore core_;
   int signals_;
+  int lock_;
+  Fence fence_;  // As it is in the lock file.
   Clock clock_;
   std::map<AttemptId, Watched> watched_;
   Instant wake_at_ = kNever;
@@ -245,7 +268,15 @@ void WorkerDaemon::LookAt(const AttemptId& id) {
   core_.OnAttemptEnded(std::move(outcome), clock_.Now());
 }
 
+// Not synced: after a crash of the machine there is no attempt that it could be for.
+void WorkerDaemon::KeepFence() {
+  const Fence now = FenceNow();
+  if (now == fence_) return;
+  if (pwrite(lock_, &now, sizeof now, kFenceOffset) == sizeof now) fence_ = now;
+}
+
 void WorkerDaemon::CarryOut(WorkerEffects& effects) {
+  KeepFence();
   for (const AttemptSpec& spec : effects.start) Start(spec);
   for (const AttemptSpec& spec : effects.mimic) Mimic(spec);
   for (const AttemptId& id : effects.stop) StopAttempt(id);
@@ -394,13 +425,17 @@ Status RunWorkerDaemon(const WorkerDaemonOptions& options) {
   WorkerDaemonOptions mine = options;
   mine.worker.spool = SpoolIdentity(lock);
   mine.worker.incarnation = NextIncarnation(lock);
+  if (const std::optional<Fence> fence = SavedFence(lock)) {
+    mine.worker.lease = Duration(fence->lease);
+    mine.worker.window = Duration(fence->window);
+  }
   Result<DealerEndpoint> endpoint = DealerEndpoint::Connect(
       {.endpoint = options.endpoint,
        .identity = PeerOfWorker(options.worker.name, mine.worker.spool + mine.worker.incarnation),
        .key = options.key,
        .server_key = options.server_key});
   if (!endpoint) return endpoint.error();
-  Status status = WorkerDaemon(mine, *std::move(endpoint), signal_fd).Run();
+  Status status = WorkerDaemon(mine, *std::move(endpoint), signal_fd, lock).Run();
   close(signal_fd);
   close(lock);
   return status;

@@ -177,9 +177,9 @@ class Hostile : public CoordinatorDaemonTest {
     CHECK(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
     return fd;
   }
-  void ExpectService() {
-    DealerEndpoint worker = Connect(w1, PeerOfWorker("w1", 1'000'000));
-    const auto answer = Ask(worker, HelloOf("w1"));
+  void ExpectService(const std::string& name = "w1") {
+    DealerEndpoint worker = Connect(w1, PeerOfWorker(name, 1'000'000));
+    const auto answer = Ask(worker, HelloOf(name));
     ASSERT_TRUE(answer);
     EXPECT_TRUE(std::holds_alternative<Welcome>(*answer));
   }
@@ -206,12 +206,12 @@ TEST_F(Hostile, AHundredThousandBadFramesCostNothing) {
     }
     if (i == 10'000) before = ResidentBytes();
   }
-  ASSERT_TRUE(Ask(dealer, HelloOf("w1")));
-
 #ifndef __SANITIZE_ADDRESS__
   EXPECT_LT(ResidentBytes(), before + (16u << 20));
 #endif
-  ExpectService();
+  // By another worker: some frame may have been a hello of w1's with a number far ahead.
+  Authorise("worker w2 " + w1.public_key);
+  ExpectService("w2");
 }
 
 TEST_F(Hostile, GarbageOverRawTcpCostsNothing) {

@@ -115,6 +115,23 @@ TEST(Explain, AnAgentThatIsShut) {
       "\"b\" is ready; agent \"api\" is shut for another 60.0 s: its circuit breaker is open.");
 }
 
+// Section 9, rule 2: it had retries and lost workers left.
+TEST(Explain, WhyATaskWasGivenUpInARunThatIsAborted) {
+  for (const FailureClass failure : {FailureClass::Timeout, FailureClass::WorkerLost}) {
+    PlanMaker maker;
+    maker.Task("a");
+    const auto b = maker.Task("b", {}, kNone, {.retry = 2});
+    Story story(maker, {{"a", {FailureClass::InvalidRequest}}, {"b", {failure}}});
+    story.Takes("a", seconds(1));
+    story.Takes("b", seconds(5));
+    story.Run();
+
+    const std::string why = WhyInTheEnd(story, b);
+    EXPECT_EQ(why.substr(why.find(';')), "; nothing is tried again in a run that is aborted.")
+        << why;
+  }
+}
+
 TEST(Explain, WhyATaskWasGivenUp) {
   const auto story_of = [](const RecoveryRules& rules, FailureClass failure, std::uint32_t budget) {
     PlanMaker maker;

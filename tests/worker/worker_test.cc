@@ -294,6 +294,23 @@ TEST_F(WorkerTest, TheWindowAlsoRunsBeforeTheFirstWelcome) {
   EXPECT_THAT(EndTurn().stop, ElementsAre(running));
 }
 
+// A daemon that starts while there is no coordinator goes by what the one before it was told.
+TEST_F(WorkerTest, TheWindowOfTheLastWelcomeOutlivesTheDaemon) {
+  const AttemptId running{RunId{1}, Subject::Task, 3, 1};
+  Join(7, seconds(20));
+  WorkerCore successor(
+      {.name = "w1", .slots = 2, .lease = worker.lease(), .window = worker.window()});
+  WorkerEffects effects;
+  successor.Begin({running}, {}, now, effects);
+  WorkerEffects early;
+  successor.EndTurn(now + seconds(23), early);
+  WorkerEffects late;
+  successor.EndTurn(now + seconds(24), late);
+
+  EXPECT_THAT(early.stop, IsEmpty());
+  EXPECT_THAT(late.stop, ElementsAre(running));
+}
+
 // --- leaving, draining, changing ---
 
 TEST_F(WorkerTest, AWorkerThatLeavesTakesNothingNewAndSaysWhatItHolds) {
