@@ -5,6 +5,7 @@
 #include <array>
 #include <bit>
 #include <concepts>
+#include <cstring>
 #include <optional>
 #include <tuple>
 #include <type_traits>
@@ -85,15 +86,54 @@ constexpr unsigned Last(HookState) { return 4; }
 
 // --- writing ---
 
-constexpr std::size_t kUsualBytes = 240;  // Most records have less.
+// The bytes of a record, in a string that is kept for its memory: it is never smaller than what was
+// once written.
+class Out {
+ public:
+  explicit Out(std::string& memory) : bytes_(memory) {}
 
-void PutVarint(std::string& out, std::uint64_t v) {
-  std::array<char, 10> bytes;
-  std::size_t size = 0;
-  for (; v >= 0x80; v >>= 7) bytes[size++] = static_cast<char>(v | 0x80);
-  bytes[size++] = static_cast<char>(v);
-  out.append(bytes.data(), size);
-}
+  std::size_t size() const { return size_; }
+  std::string_view From(std::size_t at) const { return {bytes_.data() + at, size_ - at}; }
+  char* At(std::size_t at) { return bytes_.data() + at; }
+  // Room for so many bytes more; what is written there counts with Took().
+  char* Room(std::size_t more) {
+    if (bytes_.size() - size_ < more) bytes_.resize(2 * size_ + more + kLeast);
+    return bytes_.data() + size_;
+  }
+  void Took(std::size_t more) { size_ += more; }
+
+  void Varint(std::uint64_t v) {
+    char* to = Room(kVarintMax);
+    std::size_t n = 0;
+    for (; v >= 0x80; v >>= 7) to[n++] = static_cast<char>(v | 0x80);
+    to[n++] = static_cast<char>(v);
+    size_ += n;
+  }
+  void Bytes(std::string_view v) {
+    Varint(v.size());
+    if (v.empty()) return;
+    std::memcpy(Room(v.size()), v.data(), v.size());
+    size_ += v.size();
+  }
+  // What was written from `at` on gets its length in front.
+  void PutLength(std::size_t at) {
+    const std::size_t length = size_ - at;
+    (void)Room(kVarintMax);
+    std::size_t width = 1;
+    for (std::size_t v = length; v >= 0x80; v >>= 7) ++width;
+    std::memmove(At(at) + width, At(at), length);
+    size_ = at;
+    Varint(length);
+    size_ += length;
+  }
+
+ private:
+  static constexpr std::size_t kLeast = 256;
+  static constexpr std::size_t kVarintMax = 10;
+  std::string& bytes_;
+  std::size_t size_ = 0;
+};
+
 // Small negative numbers stay small.
 std::uint64_t ZigZag(std::int64_t v) {
   return (static_cast<std::uint64_t>(v) << 1) ^ static_cast<std::uint64_t>(v >> 63);
@@ -103,46 +143,42 @@ std::int64_t UnZigZag(std::uint64_t v) {
 }
 
 template <std::unsigned_integral T>
-void Put(std::string& out, T v) {
-  PutVarint(out, v);
+void Put(Out& out, T v) {
+  out.Varint(v);
 }
 template <std::signed_integral T>
-void Put(std::string& out, T v) {
-  PutVarint(out, ZigZag(v));
+void Put(Out& out, T v) {
+  out.Varint(ZigZag(v));
 }
 template <class T>
 requires std::is_enum_v<T>
-void Put(std::string& out, T v) { PutVarint(out, static_cast<std::uint64_t>(v)); }
-void Put(std::string& out, double v) { PutVarint(out, std::bit_cast<std::uint64_t>(v)); }
-void Put(std::string& out, Duration v) { Put(out, std::int64_t{v.count()}); }
-void Put(std::string& out, Instant v) { Put(out, v.time_since_epoch()); }
-void Put(std::string& out, const std::string& v) {
-  PutVarint(out, v.size());
-  out += v;
-}
+void Put(Out& out, T v) { out.Varint(static_cast<std::uint64_t>(v)); }
+void Put(Out& out, double v) { out.Varint(std::bit_cast<std::uint64_t>(v)); }
+void Put(Out& out, Duration v) { Put(out, std::int64_t{v.count()}); }
+void Put(Out& out, Instant v) { Put(out, v.time_since_epoch()); }
+void Put(Out& out, const std::string& v) { out.Bytes(v); }
 template <HasFields T>
-void Put(std::string& out, const T& v);
+void Put(Out& out, const T& v);
 template <class T>
-void Put(std::string& out, const std::optional<T>& v) {
+void Put(Out& out, const std::optional<T>& v) {
   Put(out, v.has_value());
   if (v) Put(out, *v);
 }
 template <class T>
-void Put(std::string& out, const std::vector<T>& v) {
-  PutVarint(out, v.size());
+void Put(Out& out, const std::vector<T>& v) {
+  out.Varint(v.size());
   for (const T& item : v) Put(out, item);
 }
 template <HasFields T>
-void PutFields(std::string& out, const T& v) {
+void PutFields(Out& out, const T& v) {
   std::apply([&](const auto&... field) { (Put(out, field), ...); }, Fields(v));
 }
 // A record within a record has its length in front, so that it can grow.
 template <HasFields T>
-void Put(std::string& out, const T& v) {
-  std::string inner;
-  inner.reserve(kUsualBytes);
-  PutFields(inner, v);
-  Put(out, inner);
+void Put(Out& out, const T& v) {
+  const std::size_t at = out.size();
+  PutFields(out, v);
+  out.PutLength(at);
 }
 
 // --- reading ---
@@ -263,18 +299,53 @@ constexpr CrcTables MakeCrcTables() {
 }
 constexpr CrcTables kCrcTables = MakeCrcTables();
 
+std::uint32_t CrcByTables(std::string_view bytes) {
+  const auto at = [&](std::size_t i) { return static_cast<std::uint8_t>(bytes[i]); };
+  std::uint32_t crc = 0xFFFF'FFFFu;
+  std::size_t i = 0;
+  for (; i + 8 <= bytes.size(); i += 8) {
+    std::uint32_t next = 0;
+    for (std::size_t n = 0; n < 8; ++n) {
+      const std::uint32_t mixed = n < 4 ? crc >> (8 * n) & 0xFF : 0;
+      next ^= kCrcTables[7 - n][at(i + n) ^ mixed];
+    }
+    crc = next;
+  }
+  for (; i < bytes.size(); ++i) crc = (crc >> 8) ^ kCrcTables[0][(crc ^ at(i)) & 0xFF];
+  return ~crc;
+}
+
+#if defined(__x86_64__)
+// The processor has an instruction for it.
+__attribute__((target("sse4.2"))) std::uint32_t CrcByProcessor(std::string_view bytes) {
+  std::uint64_t crc = 0xFFFF'FFFFu;
+  std::size_t i = 0;
+  for (; i + 8 <= bytes.size(); i += 8) {
+    std::uint64_t eight = 0;
+    std::memcpy(&eight, bytes.data() + i, 8);
+    crc = __builtin_ia32_crc32di(crc, eight);
+  }
+  auto rest = static_cast<std::uint32_t>(crc);
+  for (; i < bytes.size(); ++i) {
+    rest = __builtin_ia32_crc32qi(rest, static_cast<std::uint8_t>(bytes[i]));
+  }
+  return ~rest;
+}
+#endif
+
 constexpr std::size_t kHeader = 5;
 
 template <class Record>
-std::string EncodeAny(const Record& record) {
-  std::string bytes;
-  bytes.reserve(kUsualBytes);
-  bytes.resize(kHeader);
-  PutFields(bytes, record);
-  const std::uint32_t crc = Crc32c(std::string_view(bytes).substr(kHeader));
-  bytes[0] = static_cast<char>(kRecordFormat);
-  for (std::size_t i = 0; i < 4; ++i) bytes[1 + i] = static_cast<char>(crc >> (8 * i));
-  return bytes;
+std::string_view EncodeAny(const Record& record, std::string& memory) {
+  Out out(memory);
+  (void)out.Room(kHeader);
+  out.Took(kHeader);
+  PutFields(out, record);
+  const std::uint32_t crc = Crc32c(out.From(kHeader));
+  char* header = out.At(0);
+  header[0] = static_cast<char>(kRecordFormat);
+  for (std::size_t i = 0; i < 4; ++i) header[1 + i] = static_cast<char>(crc >> (8 * i));
+  return out.From(0);
 }
 
 template <class Record>
@@ -304,27 +375,31 @@ Status DecodeAny(std::string_view bytes, std::string_view what, Record& record) 
 }  // namespace
 
 std::uint32_t Crc32c(std::string_view bytes) {
-  const auto at = [&](std::size_t i) { return static_cast<std::uint8_t>(bytes[i]); };
-  std::uint32_t crc = 0xFFFF'FFFFu;
-  std::size_t i = 0;
-  for (; i + 8 <= bytes.size(); i += 8) {
-    std::uint32_t next = 0;
-    for (std::size_t n = 0; n < 8; ++n) {
-      const std::uint32_t mixed = n < 4 ? crc >> (8 * n) & 0xFF : 0;
-      next ^= kCrcTables[7 - n][at(i + n) ^ mixed];
-    }
-    crc = next;
-  }
-  for (; i < bytes.size(); ++i) crc = (crc >> 8) ^ kCrcTables[0][(crc ^ at(i)) & 0xFF];
-  return ~crc;
+#if defined(__x86_64__)
+  static const bool known = __builtin_cpu_supports("sse4.2") != 0;
+  if (known) return CrcByProcessor(bytes);
+#endif
+  return CrcByTables(bytes);
 }
 
-std::string EncodeRecord(const RunRecord& record) { return EncodeAny(record); }
-std::string EncodeRecord(const WorkflowTextRecord& record) { return EncodeAny(record); }
-std::string EncodeRecord(const TaskRecord& record) { return EncodeAny(record); }
-std::string EncodeRecord(const AttemptRecord& record) { return EncodeAny(record); }
-std::string EncodeRecord(const HookRecord& record) { return EncodeAny(record); }
-std::string EncodeRecord(const AgentRecord& record) { return EncodeAny(record); }
+std::string_view EncodeRecord(const RunRecord& record, std::string& memory) {
+  return EncodeAny(record, memory);
+}
+std::string_view EncodeRecord(const WorkflowTextRecord& record, std::string& memory) {
+  return EncodeAny(record, memory);
+}
+std::string_view EncodeRecord(const TaskRecord& record, std::string& memory) {
+  return EncodeAny(record, memory);
+}
+std::string_view EncodeRecord(const AttemptRecord& record, std::string& memory) {
+  return EncodeAny(record, memory);
+}
+std::string_view EncodeRecord(const HookRecord& record, std::string& memory) {
+  return EncodeAny(record, memory);
+}
+std::string_view EncodeRecord(const AgentRecord& record, std::string& memory) {
+  return EncodeAny(record, memory);
+}
 
 Status DecodeRecord(std::string_view bytes, std::string_view what, RunRecord& record) {
   return DecodeAny(bytes, what, record);

@@ -16,12 +16,19 @@ namespace troupe {
 
 inline constexpr std::uint8_t kRecordFormat = 1;
 
-std::string EncodeRecord(const RunRecord& record);
-std::string EncodeRecord(const WorkflowTextRecord& record);
-std::string EncodeRecord(const TaskRecord& record);
-std::string EncodeRecord(const AttemptRecord& record);
-std::string EncodeRecord(const HookRecord& record);
-std::string EncodeRecord(const AgentRecord& record);
+// The bytes stand in `memory`, which is kept from one to the next so that it need not be had anew.
+std::string_view EncodeRecord(const RunRecord& record, std::string& memory);
+std::string_view EncodeRecord(const WorkflowTextRecord& record, std::string& memory);
+std::string_view EncodeRecord(const TaskRecord& record, std::string& memory);
+std::string_view EncodeRecord(const AttemptRecord& record, std::string& memory);
+std::string_view EncodeRecord(const HookRecord& record, std::string& memory);
+std::string_view EncodeRecord(const AgentRecord& record, std::string& memory);
+
+template <class Record>
+std::string EncodeRecord(const Record& record) {
+  std::string memory;
+  return std::string(EncodeRecord(record, memory));
+}
 
 // Corrupt: the checksum or a field does not fit. TooNew: another format version. `what` names the
 // record in the message: "task 3 of run 7".

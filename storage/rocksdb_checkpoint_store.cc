@@ -38,30 +38,27 @@ enum Family : std::size_t { kMeta, kRuns, kTexts, kTasks, kAttempts, kHooks, kAg
 constexpr std::array<const char*, 7> kFamilyNames = {"default",  "runs",  "texts", "tasks",
                                                      "attempts", "hooks", "agents"};
 
-void PutBig(std::string& key, std::uint64_t number, unsigned bytes) {
-  for (unsigned i = bytes; i-- > 0;) key.push_back(static_cast<char>(number >> (8 * i)));
-}
-std::string KeyOf(RunId run) {
-  std::string key;
-  PutBig(key, run.value, 8);
-  return key;
-}
-std::string KeyOf(RunId run, std::uint32_t number) {
-  std::string key = KeyOf(run);
-  PutBig(key, number, 4);
-  return key;
-}
-std::string KeyOf(RunId run, Subject subject, std::uint32_t index) {
-  std::string key = KeyOf(run);
-  key.push_back(static_cast<char>(subject));
-  PutBig(key, index, 4);
-  return key;
-}
-std::string KeyOf(const AttemptId& id) {
-  std::string key = KeyOf(id.run, id.subject, id.index);
-  PutBig(key, id.number, 4);
-  return key;
-}
+// A key of numbers, big endian, so that their order is that of the keys.
+class Key {
+ public:
+  explicit Key(RunId run) { Put(run.value, 8); }
+  Key(RunId run, std::uint32_t number) : Key(run) { Put(number, 4); }
+  Key(RunId run, Subject subject, std::uint32_t index) : Key(run) {
+    Put(static_cast<std::uint8_t>(subject), 1);
+    Put(index, 4);
+  }
+  explicit Key(const AttemptId& id) : Key(id.run, id.subject, id.index) { Put(id.number, 4); }
+
+  std::string text() const { return {bytes_.data(), size_}; }
+  rdb::Slice slice() const { return {bytes_.data(), size_}; }
+
+ private:
+  void Put(std::uint64_t number, unsigned bytes) {
+    while (bytes-- > 0) bytes_[size_++] = static_cast<char>(number >> (8 * bytes));
+  }
+  std::array<char, 17> bytes_{};
+  std::size_t size_ = 0;
+};
 
 rdb::Options MakeOptions() {
   rdb::Options options;
@@ -116,7 +113,8 @@ struct RocksDbCheckpointStore::State {
   fs::path scratch;  // A reader's own directory; removed with it.
   std::unique_ptr<rdb::DB> db;
   std::vector<rdb::ColumnFamilyHandle*> families;  // By Family; nullptr: not there, so empty.
-  rdb::WriteBatch writes;                          // Kept for its memory.
+  rdb::WriteBatch writes;                          // Kept for their memory,
+  std::string record;                              // of one record.
 
   ~State() {
     if (db != nullptr) {
@@ -296,37 +294,32 @@ Status RocksDbCheckpointStore::CatchUp() {
 Status RocksDbCheckpointStore::Commit(const Batch& batch) {
   rdb::WriteBatch& writes = state_->writes;
   if (writes.GetDataSize() > kBatchBytesKept) writes = rdb::WriteBatch();
+  if (state_->record.size() > kBatchBytesKept) state_->record = {};
   writes.Clear();
   const auto family = [&](Family f) { return state_->families[f]; };
   if (!batch.deleted_runs.empty()) {
     const Result<RunId> last = LastRun();
     if (!last) return last.error();
-    writes.Put(family(kMeta), kDeletedKey, KeyOf(*last));
+    writes.Put(family(kMeta), kDeletedKey, Key(*last).slice());
   }
   for (RunId run : batch.deleted_runs) {
-    const std::string begin = KeyOf(run);
-    const std::string end = KeyOf(RunId{run.value + 1});
+    const Key begin(run);
+    const Key end(RunId{run.value + 1});
     for (Family f : {kRuns, kTexts, kTasks, kAttempts, kHooks, kAgents}) {
-      writes.DeleteRange(family(f), begin, end);
+      writes.DeleteRange(family(f), begin.slice(), end.slice());
     }
   }
   // Records of one kind stand together: that is what makes the write fast.
-  for (const RunRecord& r : batch.runs) writes.Put(family(kRuns), KeyOf(r.id), EncodeRecord(r));
-  for (const WorkflowTextRecord& r : batch.texts) {
-    writes.Put(family(kTexts), KeyOf(r.run), EncodeRecord(r));
-  }
-  for (const TaskRecord& r : batch.tasks) {
-    writes.Put(family(kTasks), KeyOf(r.run, r.task.value), EncodeRecord(r));
-  }
-  for (const AttemptRecord& r : batch.attempts) {
-    writes.Put(family(kAttempts), KeyOf(r.outcome.id), EncodeRecord(r));
-  }
-  for (const HookRecord& r : batch.hooks) {
-    writes.Put(family(kHooks), KeyOf(r.run, r.execution), EncodeRecord(r));
-  }
-  for (const AgentRecord& r : batch.agents) {
-    writes.Put(family(kAgents), KeyOf(r.run) + r.agent, EncodeRecord(r));
-  }
+  const auto put = [&](Family f, const rdb::Slice& key, const auto& record) {
+    const std::string_view bytes = EncodeRecord(record, state_->record);
+    writes.Put(family(f), key, rdb::Slice(bytes.data(), bytes.size()));
+  };
+  for (const RunRecord& r : batch.runs) put(kRuns, Key(r.id).slice(), r);
+  for (const WorkflowTextRecord& r : batch.texts) put(kTexts, Key(r.run).slice(), r);
+  for (const TaskRecord& r : batch.tasks) put(kTasks, Key(r.run, r.task.value).slice(), r);
+  for (const AttemptRecord& r : batch.attempts) put(kAttempts, Key(r.outcome.id).slice(), r);
+  for (const HookRecord& r : batch.hooks) put(kHooks, Key(r.run, r.execution).slice(), r);
+  for (const AgentRecord& r : batch.agents) put(kAgents, Key(r.run).text() + r.agent, r);
   rdb::WriteOptions options;
   options.sync = true;
   const rdb::Status written = state_->db->Write(options, &writes);
@@ -364,14 +357,14 @@ Result<Checkpoint> RocksDbCheckpointStore::Load(RunId run) const {
   Checkpoint checkpoint;
   std::string bytes;
   const rdb::Status found =
-      state_->db->Get(view_->options, state_->families[kRuns], KeyOf(run), &bytes);
+      state_->db->Get(view_->options, state_->families[kRuns], Key(run).slice(), &bytes);
   if (found.IsNotFound()) return Error{ErrorCode::NotFound, "there is no " + name};
   if (!found.ok()) return FromRocks(found, "cannot read the store in " + state_->directory);
   if (Status read = DecodeRecord(bytes, name, checkpoint.run); !read) {
     return DamagedRecord(read.error());
   }
   std::vector<WorkflowTextRecord> texts;
-  const std::string prefix = KeyOf(run);
+  const std::string prefix = Key(run).text();
   for (const Status& read :
        {state_->ReadAll(view_->options, kTexts, prefix, "the workflow of " + name, texts),
         state_->ReadAll(view_->options, kTasks, prefix, "a task of " + name, checkpoint.tasks),
@@ -389,7 +382,7 @@ Result<std::vector<AttemptRecord>> RocksDbCheckpointStore::Attempts(RunId run, S
   std::vector<AttemptRecord> attempts;
   const std::string what = fmt::format("an attempt of run {}", run.value);
   Status read =
-      state_->ReadAll(view_->options, kAttempts, KeyOf(run, subject, index), what, attempts);
+      state_->ReadAll(view_->options, kAttempts, Key(run, subject, index).text(), what, attempts);
   if (!read) return read.error();
   return attempts;
 }
@@ -397,7 +390,7 @@ Result<std::vector<AttemptRecord>> RocksDbCheckpointStore::Attempts(RunId run, S
 Status RocksDbCheckpointStore::Attempts(
     RunId run, const std::function<bool(const AttemptRecord&)>& visit) const {
   const std::string what = fmt::format("an attempt of run {}", run.value);
-  return state_->Scan(view_->options, kAttempts, KeyOf(run),
+  return state_->Scan(view_->options, kAttempts, Key(run).text(),
                       [&](std::string_view bytes) -> Result<bool> {
                         AttemptRecord record;
                         if (Status read = DecodeRecord(bytes, what, record); !read)
