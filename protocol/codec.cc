@@ -213,6 +213,41 @@ concept HasFields = requires(T& t) {
   Fields(t);
 };
 
+// Of these a message has many that are nearly alike. In a list they are written as
+// [bits, fields …]: bit i says that field i follows, all others are those of the one before (of a
+// new one for the first). Of outcomes, which strangers may send, always those of a new one: else a
+// few bytes could stand for a large output, over and over.
+template <class T>
+constexpr bool kWrittenShort = std::is_same_v<T, AttemptSpec> || std::is_same_v<T, AttemptOutcome>;
+template <class T>
+constexpr bool kLikeTheOneBefore = std::is_same_v<T, AttemptSpec>;
+// What a list of those that are like the one before may have in memory.
+constexpr std::size_t kAlikeBytesMax = 64u << 20;
+
+template <class T>
+std::size_t BytesOf(const T&) {
+  return sizeof(T);
+}
+std::size_t BytesOf(const std::string& v) { return sizeof v + v.size(); }
+template <class A, class B>
+std::size_t BytesOf(const std::pair<A, B>& v);
+template <class T>
+std::size_t BytesOf(const std::vector<T>& v);
+template <HasFields T>
+std::size_t BytesOf(const T& v) {
+  return std::apply([](const auto&... field) { return (BytesOf(field) + ... + 0); }, Fields(v));
+}
+template <class A, class B>
+std::size_t BytesOf(const std::pair<A, B>& v) {
+  return BytesOf(v.first) + BytesOf(v.second);
+}
+template <class T>
+std::size_t BytesOf(const std::vector<T>& v) {
+  std::size_t bytes = sizeof v;
+  for (const T& item : v) bytes += BytesOf(item);
+  return bytes;
+}
+
 // The largest enumerator of each enum on the wire.
 constexpr int Last(Subject) { return 1; }
 constexpr int Last(RunnerKind) { return kRunnerKindCount - 1; }
@@ -275,10 +310,43 @@ void Write(Writer& out, const std::pair<A, B>& v) {
   Write(out, v.first);
   Write(out, v.second);
 }
+// Calls visit(bit, its field, other's field) for each.
+template <class T, class U, class Visit>
+void ForFieldPairs(T& item, U& other, Visit&& visit) {
+  const auto theirs = Fields(other);
+  [&]<std::size_t... I>(std::index_sequence<I...>, auto&& mine) {
+    (visit(std::uint64_t{1} << I, std::get<I>(mine), std::get<I>(theirs)), ...);
+  }
+  (std::make_index_sequence<std::tuple_size_v<decltype(Fields(item))>>(), Fields(item));
+}
+template <class T>
+void WriteShort(Writer& out, const T& item, const T& like) {
+  std::uint64_t bits = 0;
+  std::uint32_t fields = 0;
+  ForFieldPairs(item, like, [&](std::uint64_t bit, const auto& mine, const auto& theirs) {
+    if (mine == theirs) return;
+    bits |= bit;
+    ++fields;
+  });
+  out.pack_array(fields + 1);
+  out.pack(bits);
+  ForFieldPairs(item, like, [&](std::uint64_t bit, const auto& mine, const auto&) {
+    if ((bits & bit) != 0) Write(out, mine);
+  });
+}
 template <class T>
 void Write(Writer& out, const std::vector<T>& v) {
   out.pack_array(static_cast<std::uint32_t>(v.size()));
-  for (const T& item : v) Write(out, item);
+  if constexpr (kWrittenShort<T>) {
+    static const T kNew;
+    const T* like = &kNew;
+    for (const T& item : v) {
+      WriteShort(out, item, *like);
+      if (kLikeTheOneBefore<T>) like = &item;
+    }
+  } else {
+    for (const T& item : v) Write(out, item);
+  }
 }
 
 // --- reading; throws msgpack::type_error for what does not fit ---
@@ -343,12 +411,43 @@ void Read(const msgpack::object& in, std::pair<A, B>& v) {
   Read(array.ptr[0], v.first);
   Read(array.ptr[1], v.second);
 }
+// `bytes`: of the item in memory. Fields that this side does not know stand at the end.
+template <class T>
+void ReadShort(const msgpack::object& in, T& v, std::size_t& bytes) {
+  const msgpack::object_array& array = ArrayOf(in);
+  if (array.size == 0) throw msgpack::type_error();
+  std::uint64_t bits = 0;
+  Read(array.ptr[0], bits);
+  std::uint32_t next = 1;
+  ForFieldPairs(v, v, [&](std::uint64_t bit, auto& field, const auto&) {
+    if ((bits & bit) == 0) return;
+    if (next == array.size) throw msgpack::type_error();
+    bytes -= BytesOf(field);
+    Read(array.ptr[next++], field);
+    bytes += BytesOf(field);
+  });
+}
 template <class T>
 void Read(const msgpack::object& in, std::vector<T>& v) {
   const msgpack::object_array& array = ArrayOf(in);
   v.clear();
   v.reserve(std::min<std::size_t>(array.size, kReserveMax));
-  for (std::uint32_t i = 0; i < array.size; ++i) Read(array.ptr[i], v.emplace_back());
+  if constexpr (kWrittenShort<T>) {
+    std::size_t each = BytesOf(T{});
+    std::size_t all = 0;
+    for (std::uint32_t i = 0; i < array.size; ++i) {
+      if (kLikeTheOneBefore<T> && i > 0) {
+        v.push_back(T(v.back()));
+      } else {
+        v.emplace_back();
+      }
+      ReadShort(array.ptr[i], v.back(), each);
+      all += each;
+      if (kLikeTheOneBefore<T> && all > kAlikeBytesMax) throw msgpack::type_error();
+    }
+  } else {
+    for (std::uint32_t i = 0; i < array.size; ++i) Read(array.ptr[i], v.emplace_back());
+  }
 }
 
 // --- frames: [version, type, fields] ---

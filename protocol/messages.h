@@ -17,8 +17,8 @@
 
 namespace troupe {
 
-inline constexpr std::uint16_t kProtocolMin = 1;
-inline constexpr std::uint16_t kProtocolMax = 1;
+inline constexpr std::uint16_t kProtocolMin = 2;
+inline constexpr std::uint16_t kProtocolMax = 2;
 
 // --- worker → coordinator ---
 

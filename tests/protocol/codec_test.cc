@@ -255,18 +255,67 @@ TEST(Codec, RefusesOtherVersionsAndUnknownMessagesWithAReason) {
   const auto newer = DecodeToCoordinator("\x93\x63\x04\x90"s);
   ASSERT_FALSE(newer);
   EXPECT_NE(newer.error().message.find("version 99"), std::string::npos);
-  EXPECT_FALSE(DecodeToCoordinator("\x93\x01\x63\x90"s));
-  EXPECT_TRUE(DecodeToCoordinator("\x93\x01\x04\x90"s));
+  EXPECT_FALSE(DecodeToCoordinator("\x93\x02\x63\x90"s));
+  EXPECT_TRUE(DecodeToCoordinator("\x93\x02\x04\x90"s));
 }
 
 TEST(Codec, TakesMissingFieldsAsDefaultsAndIgnoresExtraOnes) {
   using namespace std::string_literals;
-  const auto shorter = DecodeToCoordinator("\x93\x01\x01\x90"s);  // Heartbeat of no field.
+  const auto shorter = DecodeToCoordinator("\x93\x02\x01\x90"s);  // Heartbeat of no field.
   ASSERT_TRUE(shorter);
   EXPECT_EQ(std::get<Heartbeat>(*shorter), (Heartbeat{0}));
-  const auto longer = DecodeToCoordinator("\x93\x01\x01\x94\x05\x06\xc0\xa1x"s);
+  const auto longer = DecodeToCoordinator("\x93\x02\x01\x94\x05\x06\xc0\xa1x"s);
   ASSERT_TRUE(longer);
   EXPECT_EQ(std::get<Heartbeat>(*longer), (Heartbeat{5}));
+}
+
+// --- lists whose items are nearly alike ---
+
+TEST(Codec, WritesOfASpecWhatTheOneBeforeItHasNot) {
+  Dispatch dispatch{7, {SampleSpec(), SampleSpec(), AttemptSpec{}, SampleSpec()}};
+  dispatch.specs[1].id.index = 9;
+  const std::size_t one = Encode(FromCoordinator(Dispatch{7, {SampleSpec()}})).size();
+
+  const std::string bytes = Encode(FromCoordinator(dispatch));
+
+  EXPECT_EQ(DecodeFromCoordinator(bytes).value(), FromCoordinator(dispatch));
+  dispatch.specs.resize(2);
+  EXPECT_LT(Encode(FromCoordinator(dispatch)).size(), one + 20);
+}
+
+// A few bytes stand for a large spec, over and over.
+TEST(Codec, RefusesAListOfSpecsThatWouldNotFitIntoMemory) {
+  AttemptSpec large;
+  large.prompt = std::string(1u << 20, 'x');
+
+  const auto few = DecodeFromCoordinator(
+      Encode(FromCoordinator(Dispatch{7, std::vector<AttemptSpec>(10, large)})));
+  const auto many = DecodeFromCoordinator(
+      Encode(FromCoordinator(Dispatch{7, std::vector<AttemptSpec>(100, large)})));
+
+  EXPECT_TRUE(few);
+  EXPECT_FALSE(many);
+}
+
+// Strangers send them: nothing of one stands for another.
+TEST(Codec, WritesAnOutcomeWithoutTheOneBeforeIt) {
+  AttemptOutcome outcome;
+  outcome.output = std::string(1'000, 'x');
+
+  const std::string bytes =
+      Encode(ToCoordinator(Finished{std::vector<AttemptOutcome>(10, outcome)}));
+
+  EXPECT_GT(bytes.size(), 10'000u);
+  EXPECT_EQ(DecodeToCoordinator(bytes).value(),
+            ToCoordinator(Finished{std::vector<AttemptOutcome>(10, outcome)}));
+}
+
+TEST(Codec, RefusesAnItemWithoutAFieldThatItsBitsPromise) {
+  using namespace std::string_literals;
+  // [2, finished, [[[bits, …]]]]: bit 2 is the message.
+  EXPECT_TRUE(DecodeToCoordinator("\x93\x02\x03\x91\x91\x92\x04\xa1x"s));
+  EXPECT_FALSE(DecodeToCoordinator("\x93\x02\x03\x91\x91\x91\x04"s));
+  EXPECT_FALSE(DecodeToCoordinator("\x93\x02\x03\x91\x91\x90"s));
 }
 
 }  // namespace
