@@ -87,8 +87,8 @@ class BenchFleet {
     }
   }
 
-  // The record of the run and its tasks, once it has succeeded.
-  Result<Checkpoint> Run(const std::string& text) {
+  // The record of the run, once it has succeeded; with `tasks` those of its tasks as well.
+  Result<RunRecord> Run(const std::string& text, std::vector<TaskRecord>* tasks = nullptr) {
     Result<Client> client = Client::Connect({.endpoint = endpoint_});
     if (!client) return client.error();
     for (int tries = 0; tries < 500; ++tries) {  // Both have come up.
@@ -112,7 +112,11 @@ class BenchFleet {
       if (run->state != RunState::Succeeded) {
         return Error{ErrorCode::Invalid, "the run failed: " + run->first_failure};
       }
-      return store.Load(submitted->run);
+      if (tasks == nullptr) return *run;
+      Result<Checkpoint> loaded = store.Load(submitted->run);
+      if (!loaded) return loaded.error();
+      *tasks = std::move(loaded->tasks);
+      return *run;
     }
   }
 
@@ -178,7 +182,7 @@ Status Bench::Throughput(const fs::path& directory) {
   BenchFleet fleet(directory, options_.workers, 1'024);
   const auto done = fleet.Run(LoopOf(options_.tasks, "agent: none\n    description: x"));
   if (!done) return done.error();
-  Add("throughput", "tasks/s", options_.tasks / Took(done->run));
+  Add("throughput", "tasks/s", options_.tasks / Took(*done));
   return {};
 }
 
@@ -191,17 +195,18 @@ Status Bench::Chain(const fs::path& directory) {
                         i == 0 ? "" : fmt::format(", depends_on: [t{}]", i - 1));
   }
   BenchFleet fleet(directory, options_.workers, 1);
-  const auto done = fleet.Run(text);
+  std::vector<TaskRecord> tasks;
+  const auto done = fleet.Run(text, &tasks);
   if (!done) return done.error();
   std::vector<double> steps;
   std::vector<Instant> ends;
-  for (const TaskRecord& task : done->tasks) ends.push_back(task.ended);
+  for (const TaskRecord& task : tasks) ends.push_back(task.ended);
   std::sort(ends.begin(), ends.end());
   for (std::size_t i = 1; i < ends.size(); ++i) {
     steps.push_back(ToSeconds(ends[i] - ends[i - 1]) * 1e3);
   }
   std::sort(steps.begin(), steps.end());
-  Add("chain", "ms/step", Took(done->run) * 1e3 / length);
+  Add("chain", "ms/step", Took(*done) * 1e3 / length);
   Add("round trip p50", "ms", steps[steps.size() / 2]);
   Add("round trip p99", "ms", steps[steps.size() * 99 / 100]);
   return {};
@@ -221,7 +226,7 @@ Status Bench::Fan(const fs::path& directory) {
   BenchFleet fleet(directory, options_.workers, 1'024);
   const auto done = fleet.Run(text);
   if (!done) return done.error();
-  Add(fmt::format("1 to {} to 1", width), "ms", Took(done->run) * 1e3);
+  Add(fmt::format("1 to {} to 1", width), "ms", Took(*done) * 1e3);
   return {};
 }
 
@@ -230,7 +235,7 @@ Status Bench::Process(const fs::path& directory) {
   BenchFleet fleet(directory, options_.workers, std::thread::hardware_concurrency());
   const auto done = fleet.Run(LoopOf(count, "command: [/bin/true]"));
   if (!done) return done.error();
-  Add("process", "tasks/s", count / Took(done->run));
+  Add("process", "tasks/s", count / Took(*done));
   return {};
 }
 

@@ -19,7 +19,6 @@
 #include "cli/commands.h"
 #include "cli/commands_fleet.h"
 #include "cli/config_file.h"
-#include "cli/counted_store.h"
 #include "cli/metrics_server.h"
 #include "cli/print.h"
 #include "cli/service.h"
@@ -86,7 +85,6 @@ class CoordinatorServer {
   std::optional<StateLock> lock_;
   std::unique_ptr<RocksDbCheckpointStore> store_;
   Tally tally_{Clock().Now()};
-  std::optional<CountedStore> counted_;
   RouterOptions router_ = {};
   std::optional<AccessFile> access_;
   AccessList keys_;
@@ -105,7 +103,6 @@ Status CoordinatorServer::Start() {
   auto store = RocksDbCheckpointStore::Open(fs::path(config_.state_dir) / "db");
   if (!store) return store.error();
   store_ = *std::move(store);
-  counted_.emplace(*store_, tally_);
   if (Status listening = Listen(); !listening) return listening;
   if (Status listening = ListenForMetrics(); !listening) return listening;
   if (Status resumed = ResumeRuns(); !resumed) return resumed;
@@ -165,7 +162,7 @@ void CoordinatorServer::MakeDaemon(RouterEndpoint router, RunId next_run) {
     }
   };
   daemon_ =
-      std::make_unique<CoordinatorDaemon>(std::move(router), *counted_,
+      std::make_unique<CoordinatorDaemon>(std::move(router), *store_,
                                           CoordinatorOptions{.lease = config_.lease,
                                                              .heartbeat = config_.heartbeat,
                                                              .grace = config_.recovery_grace,
@@ -175,6 +172,8 @@ void CoordinatorServer::MakeDaemon(RouterEndpoint router, RunId next_run) {
   daemon_->OnNote([](const std::string& note) { spdlog::warn("{}", note); });
   daemon_->OnDispatch(
       [this](std::uint64_t attempts, Duration took) { tally_.OnDispatch(attempts, took); });
+  daemon_->OnCommit(
+      [this](const Batch& batch, Duration took) { tally_.OnCommit(batch, took); });
   daemon_->Admit(keys_);
   daemon_->Serve(*store_, fs::path(config_.state_dir) / "db", RandomSeed());
 }
@@ -255,6 +254,7 @@ Status CoordinatorServer::Loop() {
     if (hangup_ || daemon_->Now() >= looked_ + kLook) Look();
     hangup_ = false;
   }
+  if (Status landed = daemon_->Land(); !landed) return landed;
   service_.Stopping();
   spdlog::info("leaving; attempts go on, and are adopted when a coordinator starts here again");
   return {};

@@ -9,7 +9,9 @@
 namespace troupe {
 namespace {
 
-constexpr std::size_t kIdsMax = 10'000;              // In one message.
+constexpr std::size_t kIdsMax = 10'000;  // In one message.
+// … and has at most so many: the worker is at work on one while the next is made.
+constexpr std::size_t kDispatchMax = 64;
 constexpr std::size_t kDispatchBytesMax = 8u << 20;  // A message of dispatches is about so large.
 
 std::size_t RoughSize(const AttemptSpec& spec) {
@@ -325,7 +327,7 @@ void Coordinator::SendOutbox(Worker& worker, Effects& effects) {
   std::size_t first = 0;
   for (std::size_t i = 0; i < specs.size(); ++i) {
     bytes += RoughSize(specs[i]);
-    if (bytes < kDispatchBytesMax) continue;
+    if (bytes < kDispatchBytesMax && i + 1 - first < kDispatchMax) continue;
     const auto begin = std::make_move_iterator(specs.begin());
     const auto at = [&](std::size_t n) { return begin + static_cast<std::ptrdiff_t>(n); };
     send({at(first), at(i + 1)});

@@ -1,9 +1,11 @@
 // The coordinator's shell: socket, store and clock around Coordinator.
 //
 // One thread calls everything. A turn drains the socket, steps every message that its sender may
-// say, commits once, then sends. What peers do not take is kept for them up to a bound; behind it
-// they count as gone, and say hello again. After an error of Turn() nothing more may be done with
-// it: the process must end, and what is in the store is what happened.
+// say, commits once, then sends. Large commits happen on a thread of their own while the next turn
+// is at work; turns land one after another, and nothing of a turn leaves before it has landed. What
+// peers do not take is kept for them up to a bound; behind it they count as gone, and say hello
+// again. After an error of Turn() nothing more may be done with it: the process must end, and what
+// is in the store is what happened.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +20,8 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "coordinator/advance.h"
+#include "coordinator/background.h"
 #include "coordinator/client_service.h"
 #include "coordinator/coordinator.h"
 #include "protocol/access.h"
@@ -53,11 +57,18 @@ class CoordinatorDaemon {
   // The run goes on; if `dormant`, only what its attempts have to say is taken.
   void Restore(const Resumable& saved, bool dormant);
 
+  // `committed` hears of each batch that has landed, and how long its commit took.
+  void OnCommit(std::function<void(const Batch&, Duration took)> committed) {
+    committed_ = std::move(committed);
+  }
+
   // Waits for something to happen, at most for `timeout`; then does a turn. `fds` are the caller's
   // own descriptors to wait for.
   Status Turn(std::vector<WaitFd>& fds, Duration timeout);
-  // Does a turn with this event at once.
+  // Does a turn with this event at once, and waits until it has landed.
   Status Do(const Event& event);
+  // Waits until all turns that have ended have landed.
+  Status Land();
 
   RunId last_submitted() const { return last_submitted_; }
   const Coordinator& coordinator() const { return coordinator_; }
@@ -70,10 +81,22 @@ class CoordinatorDaemon {
     std::size_t bytes = 0;
   };
 
+  // A turn that has ended, until it has landed.
+  struct Ended {
+    Effects effects = {};
+    Instant began{};
+    Duration commit_took{};
+    Status committed = {};
+  };
+
   void Wait(std::vector<WaitFd>& fds, Duration timeout);
+  bool Full() const;
   Status Finish();
+  void Commit(Ended& turn);
+  void OnLanded();
+  void Release(Ended& turn);
   Status Rework(const Reworked& run);
-  void Hear(Incoming incoming);
+  Status Hear(Incoming incoming);
   void Refuse(const std::string& peer, const ToCoordinator& message, const std::string& why);
   void Send(const Outgoing& outgoing);
   void Push(const std::string& peer, std::string bytes);
@@ -88,19 +111,26 @@ class CoordinatorDaemon {
   Coordinator coordinator_;
   std::function<void(const RunEvent&)> tell_;
   std::unique_ptr<ClientService> service_;
-  Effects effects_;  // Of the turn at hand,
-  Effects done_;     // and of the one that ends.
+  Effects effects_;  // Of the turn at hand.
+  std::deque<std::unique_ptr<Ended>>
+      landing_;  // In their order; the first one's commit is under way.
+  std::vector<std::unique_ptr<Ended>> spare_;  // Kept for their memory.
+  Status landed_ = {};                         // An error: a commit failed.
+  std::size_t heard_ = 0;                      // Messages of the turn at hand.
   Instant wake_at_{};
   RunId last_submitted_{};
   AccessList access_;
   std::function<void(const std::string&)> note_;
   std::function<void(std::uint64_t, Duration)> dispatched_;
+  std::function<void(const Batch&, Duration)> committed_;
   std::uint64_t attempts_sent_ = 0;  // In this turn.
   Instant turn_began_{};
   Instant noted_at_{};
   std::size_t unnoted_ = 0;               // Since then.
   std::map<std::string, Queue> waiting_;  // By peer.
   std::vector<std::string> gone_;         // Peers found gone while sending.
+  bool commit_failed_ = false;            // Of the committing thread: nothing lands any more.
+  Background committer_{kLandingMax};     // Last: its thread ends before what its jobs refer to.
 };
 
 }  // namespace troupe

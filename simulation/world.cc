@@ -55,7 +55,8 @@ World::World(std::uint64_t seed, const std::string& faults, Trace trace, const R
     }
     for (const HookRecord& hook : batch.hooks) Hash(static_cast<std::uint64_t>(hook.state));
     static const std::vector<RunEvent> kNothing;
-    checkers_->OnLanded(batch, landing_ == nullptr ? kNothing : landing_->tell, CoordinatorNow());
+    checkers_->OnLanded(batch, landing_ == nullptr ? kNothing : landing_->effects.tell,
+                        landing_ == nullptr ? CoordinatorNow() : landing_->at);
   };
   BuildFleet();
   checkers_ = std::make_unique<Checkers>(judge_, ledger_, dice_.Next(),
@@ -199,6 +200,9 @@ void World::Handle(const Item& item) {
       break;
     case What::TurnEnds:
       if (coordinator_ != nullptr && turn_open_ && item.which == turn_) EndTurn();
+      break;
+    case What::TurnLands:
+      if (coordinator_ != nullptr && item.who == crashes_ && !ended_.empty()) (void)LandTurn();
       break;
     case What::WorkerWakes:
       if (machines_[item.who].up() && links_[item.who].wake_order == item.which) {

@@ -98,6 +98,7 @@ class World {
     CoordinatorWakes,
     CoordinatorStarts,
     TurnEnds,
+    TurnLands,
     WorkerWakes,
     WorkerStarts,
     AttemptEnds,
@@ -154,6 +155,8 @@ class World {
   void Step(const Event& event);
   TurnFate DrawFate();
   void EndTurn();
+  bool LandTurn();
+  bool LandAll();
   void AfterTurn(const Effects& effects);
   void Submit(std::uint32_t number);
   void Redrive(RunId run);
@@ -197,9 +200,16 @@ class World {
   SimulatedDisk disk_;
   Instant full_until_{};
   std::unique_ptr<Coordinator> coordinator_;
-  Effects effects_;                   // Of the open turn.
-  const Effects* landing_ = nullptr;  // Of the turn that is being carried out.
+  Effects effects_;  // Of the open turn.
   bool turn_open_ = false;
+  // Turns that have ended and are on their way to the disk, and when each did.
+  struct Ended {
+    Effects effects = {};
+    Instant at{};
+  };
+  std::deque<Ended> ended_;
+  const Ended* landing_ = nullptr;  // The one that is being carried out.
+  Instant wake_at_ = kNever;
   std::uint64_t turn_ = 0;
   std::uint64_t wake_ = 0;              // Order of the wake that counts.
   std::vector<std::uint64_t> backlog_;  // Flights that wait for the coordinator.

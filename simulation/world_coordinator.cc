@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "coordinator/advance.h"
 #include "coordinator/resume.h"
@@ -44,6 +45,7 @@ void World::CrashCoordinator(const char* why) {
   ++crashes_;
   coordinator_.reset();
   effects_ = {};
+  ended_.clear();
   turn_open_ = false;
   const bool at_once = calm_ || dice_.OneIn(3);
   Push(now_ + (at_once ? Duration(1'000) : dice_.Skewed(std::chrono::seconds(90))),
@@ -76,30 +78,70 @@ World::TurnFate World::DrawFate() {
   return TurnFate::Good;
 }
 
+// As the daemon does it: a turn ends at once, and lands later, when those before it have.
 void World::EndTurn() {
+  if (ended_.size() >= kLandingMax && !LandTurn()) return;
   turn_open_ = false;
+  Ended& turn = ended_.emplace_back();
+  turn.at = CoordinatorNow();
+  std::swap(turn.effects, effects_);
+  coordinator_->EndTurn(turn.at, turn.effects);
+  wake_at_ = turn.effects.wake_at;
+  if (wake_at_ == kNever) {
+    wake_ = 0;
+  } else {
+    Push(std::max(wake_at_ - shift_, now_), What::CoordinatorWakes, 0, order_ + 1);
+    wake_ = order_;
+  }
+  if (ended_.size() == 1 && !dice_.OneIn(4)) {
+    (void)LandTurn();
+  } else {
+    const std::uint32_t slowest = dice_.OneIn(100) ? 3'000'000 : 10'000;  // Microseconds.
+    Push(now_ + Duration(dice_.Below(slowest)), What::TurnLands, crashes_);
+  }
+}
+
+// The oldest one that has not landed. False: the coordinator is gone.
+bool World::LandTurn() {
   const TurnFate fate = DrawFate();
-  if (fate == TurnFate::DiesBefore) return CrashCoordinator("before the commit");
+  if (fate == TurnFate::DiesBefore) {
+    CrashCoordinator("before the commit");
+    return false;
+  }
   disk_.Set(fate == TurnFate::Fails  ? SimulatedDisk::Next::Fails
             : fate == TurnFate::Lies ? SimulatedDisk::Next::Lies
             : fate == TurnFate::Full ? SimulatedDisk::Next::Full
                                      : SimulatedDisk::Next::Lands);
-  Effects effects = std::exchange(effects_, {});
-  landing_ = &effects;
+  Ended turn = std::move(ended_.front());
+  ended_.pop_front();
+  landing_ = &turn;
   std::uint32_t sent_max = fate == TurnFate::DiesAfter ? dice_.Below(3) : 0xFFFF'FFFFu;
-  const Status done =
-      Advance(*coordinator_, disk_, CoordinatorNow(), effects, [&](const Outgoing& outgoing) {
-        if (sent_max == 0) return;
-        --sent_max;
-        checkers_->OnSend(outgoing, now_);
-        SendDown(outgoing);
-      });
-  if (done && effects.save.empty()) checkers_->OnLanded({}, effects.tell, CoordinatorNow());
+  const Status done = Land(disk_, turn.effects, [&](const Outgoing& outgoing) {
+    if (sent_max == 0) return;
+    --sent_max;
+    checkers_->OnSend(outgoing, now_);
+    SendDown(outgoing);
+  });
+  if (done && turn.effects.save.empty()) checkers_->OnLanded({}, turn.effects.tell, turn.at);
   landing_ = nullptr;
   disk_.Set(SimulatedDisk::Next::Lands);
-  if (!done) return CrashCoordinator(done.error().message.c_str());
-  if (fate == TurnFate::DiesAfter) return CrashCoordinator("after the commit");
-  AfterTurn(effects);
+  if (!done) {
+    CrashCoordinator(done.error().message.c_str());
+    return false;
+  }
+  if (fate == TurnFate::DiesAfter) {
+    CrashCoordinator("after the commit");
+    return false;
+  }
+  AfterTurn(turn.effects);
+  return true;
+}
+
+bool World::LandAll() {
+  while (!ended_.empty()) {
+    if (!LandTurn()) return false;
+  }
+  return true;
 }
 
 void World::AfterTurn(const Effects& effects) {
@@ -120,13 +162,8 @@ void World::AfterTurn(const Effects& effects) {
       });
     }
   }
-  if (effects.wake_at == kNever) {
-    wake_ = 0;
-  } else {
-    Push(std::max(effects.wake_at - shift_, now_), What::CoordinatorWakes, 0, order_ + 1);
-    wake_ = order_;
-  }
-  checkers_->OnTurn(*coordinator_, disk_, CoordinatorNow(), effects.wake_at);
+  if (!ended_.empty() || turn_open_) return;  // Memory is ahead of the disk.
+  checkers_->OnTurn(*coordinator_, disk_, CoordinatorNow(), wake_at_);
 }
 
 // `number`: of a new one, or of one that is submitted once more.
@@ -168,7 +205,8 @@ void World::Submit(std::uint32_t number) {
 // As the daemon does it: commit, restore, go on.
 void World::Redrive(RunId run) {
   const LedgerRun* ledger = ledger_.Find(run);
-  if (coordinator_ == nullptr || ledger == nullptr || !IsFinal(ledger->run.state)) return;
+  if (coordinator_ == nullptr || !LandAll()) return;
+  if (ledger == nullptr || !IsFinal(ledger->run.state)) return;
   if (ledger->run.state == RunState::Succeeded || coordinator_->Find(run) != nullptr) return;
   Resumable saved{.checkpoint = *disk_.Load(run), .plan = ledger->plan};
   saved.outcomes = *LoadOutcomes(disk_, saved.checkpoint, *saved.plan);
@@ -193,7 +231,8 @@ void World::Redrive(RunId run) {
 
 void World::Discard(RunId run) {
   const LedgerRun* ledger = ledger_.Find(run);
-  if (coordinator_ == nullptr || ledger == nullptr || !IsFinal(ledger->run.state)) return;
+  if (coordinator_ == nullptr || !LandAll()) return;
+  if (ledger == nullptr || !IsFinal(ledger->run.state)) return;
   const Result<Batch> batch =
       DiscardDeadLetters({.checkpoint = *disk_.Load(run), .plan = ledger->plan}, {});
   if (!batch || batch->empty()) return;

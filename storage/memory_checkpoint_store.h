@@ -10,7 +10,7 @@
 
 namespace troupe {
 
-class MemoryCheckpointStore final : public CheckpointStore {
+class MemoryCheckpointStore : public CheckpointStore {
  public:
   Status Commit(const Batch& batch) override;
   Result<std::vector<RunRecord>> Runs() const override;

@@ -199,10 +199,11 @@ struct Batch {
     Empty(agents);
     Empty(deleted_runs);
   }
-  bool empty() const {
-    return runs.empty() && texts.empty() && tasks.empty() && attempts.empty() && hooks.empty() &&
-           agents.empty() && deleted_runs.empty();
+  std::size_t records() const {
+    return runs.size() + texts.size() + tasks.size() + attempts.size() + hooks.size() +
+           agents.size() + deleted_runs.size();
   }
+  bool empty() const { return records() == 0; }
 };
 
 }  // namespace troupe
