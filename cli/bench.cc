@@ -1,27 +1,18 @@
 #include "cli/bench.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
 
+#include "cli/bench_fleet.h"
+#include "cli/bench_scale.h"
 #include "cli/commands.h"
 #include "cli/print.h"
-#include "cli/remote_store.h"
 #include "cli/state.h"
-
-extern char** environ;
 
 namespace troupe {
 namespace {
@@ -33,98 +24,8 @@ double SecondsSince(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// A child of ours; killed at the end.
-class Child {
- public:
-  explicit Child(std::vector<std::string> words, const std::string& log = "/dev/null") {
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    posix_spawn_file_actions_t files;
-    posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addopen(&files, 2, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-    if (posix_spawnp(&pid_, argv[0], &files, nullptr, argv.data(), environ) != 0) pid_ = -1;
-    posix_spawn_file_actions_destroy(&files);
-  }
-  Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}
-  Child& operator=(Child&&) = delete;
-  ~Child() {
-    if (pid_ <= 0) return;
-    kill(pid_, SIGKILL);
-    waitpid(pid_, nullptr, 0);
-  }
-  int Wait() {
-    int status = -1;
-    waitpid(std::exchange(pid_, -1), &status, 0);
-    return status;
-  }
-  pid_t pid() const { return pid_; }
-
- private:
-  pid_t pid_ = -1;
-};
-
-// A fresh coordinator and its workers.
-class BenchFleet {
- public:
-  BenchFleet(const fs::path& directory, std::uint32_t workers, std::uint32_t slots)
-      : endpoint_("ipc://" + (directory / "s").string()) {
-    const std::string self = fs::read_symlink("/proc/self/exe").string();
-    const std::string log = (directory / "log").string();
-    coordinator_.emplace(
-        std::vector<std::string>{self, "coordinator", "--state-dir", (directory / "state").string(),
-                                 "--listen", endpoint_, "--metrics", "off"},
-        log);
-    for (std::uint32_t n = 1; n <= workers; ++n) {
-      const std::string name = fmt::format("w{}", n);
-      workers_.emplace_back(
-          std::vector<std::string>{self, "worker", "--connect", endpoint_, "--name", name,
-                                   "--slots", fmt::format("{}", slots), "--spool-dir",
-                                   (directory / name).string()},
-          log);
-    }
-  }
-
-  // The record of the run, once it has succeeded; with `tasks` those of its tasks as well.
-  Result<RunRecord> Run(const std::string& text, std::vector<TaskRecord>* tasks = nullptr) {
-    Result<Client> client = Client::Connect({.endpoint = endpoint_});
-    if (!client) return client.error();
-    for (int tries = 0; tries < 500; ++tries) {  // Both have come up.
-      const auto workers = client->Ask<ClientWorkers>(ClientListWorkers{});
-      if (workers && workers->workers.size() == workers_.size()) break;
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    const auto submitted = client->Ask<ClientSubmitted>(
-        ClientSubmit{.text = text, .file = "/bench.yaml", .run_dir = "/tmp"});
-    if (!submitted) return submitted.error();
-    if (submitted->run == RunId{}) return Error{ErrorCode::Invalid, submitted->problems};
-    const RemoteStore store(*client);
-    for (;;) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-      const Result<std::vector<RunRecord>> runs = store.Runs();
-      if (!runs) return runs.error();
-      const auto run = std::find_if(runs->begin(), runs->end(), [&](const RunRecord& record) {
-        return record.id == submitted->run;
-      });
-      if (run == runs->end() || !IsFinal(run->state)) continue;
-      if (run->state != RunState::Succeeded) {
-        return Error{ErrorCode::Invalid, "the run failed: " + run->first_failure};
-      }
-      if (tasks == nullptr) return *run;
-      Result<Checkpoint> loaded = store.Load(submitted->run);
-      if (!loaded) return loaded.error();
-      *tasks = std::move(loaded->tasks);
-      return *run;
-    }
-  }
-
- private:
-  std::string endpoint_;
-  std::optional<Child> coordinator_;
-  std::vector<Child> workers_;
-};
+constexpr std::uint32_t kWrittenMax = 100'000;  // Tasks in a file.
+constexpr std::uint32_t kIdleWorkers = 1'000;
 
 struct Measured {
   std::string name = "";
@@ -154,6 +55,9 @@ class Bench {
   Status Fan(const fs::path& directory);
   Status Process(const fs::path& directory);
   Status Xargs();
+  Status Restart(const fs::path& directory);
+  Status Memory(const fs::path& directory);
+  Status Idle(const fs::path& directory);
   void Print() const;
   std::optional<double> MedianOf(const std::string& name) const;
 
@@ -166,14 +70,6 @@ void Bench::Add(const std::string& name, const std::string& unit, double value) 
                          [&](const Measured& m) { return m.name == name; });
   if (it == measured_.end()) it = measured_.insert(measured_.end(), {name, unit});
   it->values.push_back(value);
-}
-
-std::string LoopOf(std::uint32_t tasks, const std::string& work) {
-  return fmt::format(
-      "name: bench\nagents: {{none: {{mock: {{output: ok}}}}}}\ntasks:\n  t:\n    {}\n    loop: "
-      "{{type: for_each, iterator: i, parallel: true, collection: {{source: range, start: 0, end: "
-      "{}}}}}\n",
-      work, tasks);
 }
 
 double Took(const RunRecord& run) { return ToSeconds(run.ended - run.started); }
@@ -250,6 +146,32 @@ Status Bench::Xargs() {
   return {};
 }
 
+Status Bench::Restart(const fs::path& directory) {
+  const Result<double> seconds = RestartSeconds(directory, options_.tasks);
+  if (!seconds) return seconds.error();
+  Add("restart", "s", *seconds);
+  return {};
+}
+
+Status Bench::Memory(const fs::path& directory) {
+  for (const bool loop : {true, false}) {
+    const fs::path own = directory / (loop ? "loop" : "written");
+    fs::create_directory(own);
+    const Result<double> bytes =
+        BytesPerTask(own, loop ? options_.tasks : std::min(options_.tasks, kWrittenMax), loop);
+    if (!bytes) return bytes.error();
+    Add(loop ? "loop task" : "written task", "bytes", *bytes);
+  }
+  return {};
+}
+
+Status Bench::Idle(const fs::path& directory) {
+  const Result<double> cost = IdleWorkersCost(directory, kIdleWorkers);
+  if (!cost) return cost.error();
+  Add(fmt::format("{} idle workers", kIdleWorkers), "% core", *cost);
+  return {};
+}
+
 Status Bench::Once(const fs::path& directory) {
   if (Wanted("bare")) {
     const auto bare = BarePipeline(directory, options_.tasks);
@@ -260,7 +182,10 @@ Status Bench::Once(const fs::path& directory) {
       {"throughput", &Bench::Throughput},
       {"chain", &Bench::Chain},
       {"fan", &Bench::Fan},
-      {"process", &Bench::Process}};
+      {"process", &Bench::Process},
+      {"restart", &Bench::Restart},
+      {"memory", &Bench::Memory},
+      {"idle", &Bench::Idle}};
   for (const auto& [name, part] : parts) {
     if (!Wanted(name)) continue;
     const fs::path own = directory / name;

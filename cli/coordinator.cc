@@ -172,8 +172,7 @@ void CoordinatorServer::MakeDaemon(RouterEndpoint router, RunId next_run) {
   daemon_->OnNote([](const std::string& note) { spdlog::warn("{}", note); });
   daemon_->OnDispatch(
       [this](std::uint64_t attempts, Duration took) { tally_.OnDispatch(attempts, took); });
-  daemon_->OnCommit(
-      [this](const Batch& batch, Duration took) { tally_.OnCommit(batch, took); });
+  daemon_->OnCommit([this](const Batch& batch, Duration took) { tally_.OnCommit(batch, took); });
   daemon_->Admit(keys_);
   daemon_->Serve(*store_, fs::path(config_.state_dir) / "db", RandomSeed());
 }

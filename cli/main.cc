@@ -310,7 +310,9 @@ void AddBench(CLI::App& app, BenchOptions& options, std::function<int()>& action
                    "bare, throughput, chain, fan, process, xargs (default: all)")
       ->check(
           CLI::IsMember(std::vector<std::string>(std::begin(kBenchNames), std::end(kBenchNames))));
-  bench->add_option("--tasks", options.tasks, "of the throughput; the others are in proportion")
+  bench
+      ->add_option("--tasks", options.tasks,
+                   "of the throughput and the restart; others are in proportion")
       ->check(CLI::Range(100u, 10'000'000u))
       ->capture_default_str();
   bench->add_option("--workers", options.workers, "worker processes")

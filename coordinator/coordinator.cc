@@ -41,7 +41,7 @@ void Coordinator::Restore(const Resumable& saved, bool dormant, Instant now, Eff
   CHECK(added);
   it->second.Restore(saved.checkpoint, saved.outcomes, dormant, turn);
   for (auto& [name, worker] : pool_.all()) {
-    if (worker.session == 0) worker.lease.Renew(now, options_.grace);
+    if (worker.session == 0) pool_.Renew(worker, now, options_.grace);
   }
 }
 
@@ -52,7 +52,7 @@ void Coordinator::Step(const Event& event, Instant now, Effects& effects) {
   } else if (const auto* spoke = std::get_if<PeerSpoke>(&event)) {
     OnPeer(*spoke, turn);
   } else if (const auto* gone = std::get_if<PeerGone>(&event)) {
-    if (Worker* worker = pool_.FindPeer(gone->peer)) worker->peer.clear();
+    if (Worker* worker = pool_.FindPeer(gone->peer)) pool_.Disconnect(*worker);
   } else if (const auto* pause = std::get_if<PauseRun>(&event)) {
     if (LiveRun* run = Live(pause->run)) run->Pause(pause->stop_running, turn);
   } else if (const auto* resume = std::get_if<ResumeRun>(&event)) {
@@ -105,7 +105,7 @@ void Coordinator::OnPeer(const PeerSpoke& spoke, Turn& turn) {
     turn.effects.send.push_back({spoke.peer, UnknownWorker{}});
     return;
   }
-  worker->lease.Renew(turn.now, options_.lease);
+  pool_.Renew(*worker, turn.now, options_.lease);
   if (const auto* finished = std::get_if<Finished>(&spoke.message)) {
     OnFinished(*worker, *finished, turn);
   } else if (const auto* heartbeat = std::get_if<Heartbeat>(&spoke.message)) {
@@ -145,7 +145,7 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
     return;
   }
   Worker& worker = pool_.Know(hello.worker);
-  worker.peer = peer;
+  pool_.Connect(worker, peer);
   worker.session = ++sessions_;
   const bool same_spool = worker.spool == 0 || worker.spool == hello.spool;
   worker.spool = hello.spool;
@@ -156,8 +156,7 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
   worker.providers = {hello.providers.begin(), hello.providers.end()};
   worker.draining = hello.draining;
   worker.left = false;
-  worker.lease.Renew(turn.now, options_.lease);
-  worker.outbox.clear();
+  pool_.Renew(worker, turn.now, options_.lease);
 
   const std::set<AttemptId> holding(hello.holding.begin(), hello.holding.end());
   Stop stop{.ids = {}, .discard = true};
@@ -207,10 +206,9 @@ void Coordinator::ReturnAllBut(const std::set<AttemptId>& holding, Worker& worke
 
 // A worker that leaves with nothing is forgotten; else its successor is waited for.
 void Coordinator::OnGoodbye(Worker& worker, const Goodbye& goodbye, Turn& turn) {
-  worker.peer.clear();
-  worker.outbox.clear();
+  pool_.Disconnect(worker);
   worker.left = true;
-  worker.lease.Renew(turn.now, options_.grace);
+  pool_.Renew(worker, turn.now, options_.grace);
   ReturnAllBut({goodbye.holding.begin(), goodbye.holding.end()}, worker, false, turn);
   if (worker.held.empty()) pool_.Forget(std::string(worker.name));
 }
@@ -280,11 +278,7 @@ void Coordinator::LoseWorker(Worker& worker, Turn& turn) {
 }
 
 void Coordinator::OnTick(Turn& turn) {
-  std::vector<std::string> lost;
-  for (auto& [name, worker] : pool_.all()) {
-    if (worker.lease.Ends(turn.now)) lost.push_back(name);
-  }
-  for (const std::string& name : lost) {
+  for (const std::string& name : pool_.TakeEnded(turn.now)) {
     Worker gone = *pool_.Find(name);
     pool_.Forget(name);  // Before its tasks look for another one.
     LoseWorker(gone, turn);
@@ -304,15 +298,12 @@ void Coordinator::EndTurn(Instant now, Effects& effects) {
     }
   }
   committed_.clear();
-  for (auto& [name, worker] : pool_.all()) SendOutbox(worker, effects);
+  for (Worker* worker : pool_.TakeOrdered()) SendOutbox(*worker, effects);
   NumberOrders(effects);
   std::erase_if(runs_, [](const auto& entry) { return entry.second.ended(); });
-  effects.wake_at = kNever;
+  effects.wake_at = pool_.next_lease();
   for (const auto& [id, run] : runs_)
     effects.wake_at = std::min(effects.wake_at, run.NextTime(now));
-  for (const auto& [name, worker] : pool_.all()) {
-    effects.wake_at = std::min(effects.wake_at, worker.lease.next());
-  }
 }
 
 // In parts that fit into a frame.

@@ -8,8 +8,6 @@
 
 namespace troupe {
 
-constexpr std::uint32_t kOutboxUsual = 1'024;
-
 void LiveRun::Place(Turn& turn) {
   if (dormant_ || record_.state != RunState::Running) return;
   for (bool moved = true; moved;) {
@@ -50,7 +48,7 @@ bool LiveRun::PlaceHook(std::uint32_t execution, Turn& turn) {
   event.stage = r.stage;
   event.worker = worker->name;
   event.message = r.description.empty() ? r.command : r.description;
-  worker->outbox.push_back(*std::move(spec));
+  turn.pool.Order(*worker, *std::move(spec));
   turn.effects.tell.push_back(std::move(event));
   return true;
 }
@@ -141,8 +139,7 @@ void LiveRun::StartTask(std::uint32_t task, Worker& worker, Turn& turn) {
   event.attempt = id.number;
   event.agent = spec->agent;
   event.worker = worker.name;
-  if (worker.outbox.empty()) worker.outbox.reserve(std::min(worker.slots, kOutboxUsual));
-  worker.outbox.push_back(*std::move(spec));
+  turn.pool.Order(worker, *std::move(spec));
   turn.effects.tell.push_back(std::move(event));
 }
 

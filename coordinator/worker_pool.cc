@@ -23,10 +23,65 @@ Worker* WorkerPool::Find(const std::string& name) {
 }
 
 Worker* WorkerPool::FindPeer(const std::string& peer) {
+  const auto it = by_peer_.find(peer);
+  return it == by_peer_.end() ? nullptr : it->second;
+}
+
+void WorkerPool::Forget(const std::string& name) {
+  const auto it = workers_.find(name);
+  if (it == workers_.end()) return;
+  Disconnect(it->second);
+  std::erase(ordered_, &it->second);
+  workers_.erase(it);
+}
+
+void WorkerPool::Connect(Worker& worker, const std::string& peer) {
+  Disconnect(worker);
+  worker.peer = peer;
+  by_peer_[peer] = &worker;
+}
+
+void WorkerPool::Disconnect(Worker& worker) {
+  const auto it = by_peer_.find(worker.peer);
+  if (it != by_peer_.end() && it->second == &worker) by_peer_.erase(it);
+  worker.peer.clear();
+}
+
+void WorkerPool::Renew(Worker& worker, Instant now, Duration length) {
+  worker.lease.Renew(now, length);
+  next_lease_ = std::min(next_lease_, worker.lease.next());
+}
+
+// A lease that is renewed ends later, so that nobody need look before the time that was the first
+// when all were looked at.
+std::vector<std::string> WorkerPool::TakeEnded(Instant now) {
+  std::vector<std::string> ended;
+  if (now < next_lease_) return ended;
+  next_lease_ = kNever;
   for (auto& [name, worker] : workers_) {
-    if (worker.peer == peer) return &worker;
+    if (worker.lease.Ends(now)) {
+      ended.push_back(name);
+    } else {
+      next_lease_ = std::min(next_lease_, worker.lease.next());
+    }
   }
-  return nullptr;
+  return ended;
+}
+
+void WorkerPool::Order(Worker& worker, AttemptSpec spec) {
+  constexpr std::uint32_t kUsual = 1'024;
+  if (worker.outbox.empty()) {
+    ordered_.push_back(&worker);
+    worker.outbox.reserve(std::min(worker.slots, kUsual));
+  }
+  worker.outbox.push_back(std::move(spec));
+}
+
+std::vector<Worker*> WorkerPool::TakeOrdered() {
+  std::vector<Worker*> ordered = std::exchange(ordered_, {});
+  std::sort(ordered.begin(), ordered.end(),
+            [](const Worker* a, const Worker* b) { return a->name < b->name; });
+  return ordered;
 }
 
 bool WorkerPool::Fits(const Worker& worker, const Requirement& requirement) {

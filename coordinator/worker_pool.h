@@ -33,7 +33,7 @@ class Lease {
 
 struct Worker {
   std::string name = "";
-  std::string peer = "";      // Where to send; "" if it cannot be reached now.
+  std::string peer = "";      // Where to send; "" if it cannot be reached now. Set by the pool.
   std::uint64_t session = 0;  // Goes into dispatches; 0 before the first hello.
   std::uint64_t spool = 0;    // 0: not known yet.
   std::uint64_t incarnation = 0;
@@ -47,7 +47,7 @@ struct Worker {
   Lease lease = {};
   std::set<AttemptId> held = {};
   std::uint64_t sent = 0;                // Orders in this session.
-  std::vector<AttemptSpec> outbox = {};  // To dispatch after this turn's commit.
+  std::vector<AttemptSpec> outbox = {};  // To dispatch at the end of this turn.
 };
 
 // What an attempt asks of a worker.
@@ -67,7 +67,15 @@ class WorkerPool {
   }
   Worker* Find(const std::string& name);
   Worker* FindPeer(const std::string& peer);
-  void Forget(const std::string& name) { workers_.erase(name); }
+  void Forget(const std::string& name);
+
+  void Connect(Worker& worker, const std::string& peer);
+  void Disconnect(Worker& worker);
+  void Renew(Worker& worker, Instant now, Duration length);
+  // When a lease may end: not after the first that does.
+  Instant next_lease() const { return next_lease_; }
+  // The workers whose leases have ended, by name.
+  std::vector<std::string> TakeEnded(Instant now);
 
   static bool Fits(const Worker& worker, const Requirement& requirement);
 
@@ -79,12 +87,18 @@ class WorkerPool {
   void Hold(Worker& worker, const AttemptId& id);
   // False if it did not hold it.
   bool Release(Worker& worker, const AttemptId& id);
+  void Order(Worker& worker, AttemptSpec spec);
+  // Those with something in their outbox, by name.
+  std::vector<Worker*> TakeOrdered();
 
   std::map<std::string, Worker>& all() { return workers_; }
   const std::map<std::string, Worker>& all() const { return workers_; }
 
  private:
   std::map<std::string, Worker> workers_;
+  std::map<std::string, Worker*> by_peer_;
+  std::vector<Worker*> ordered_;
+  Instant next_lease_ = kNever;
 };
 
 }  // namespace troupe

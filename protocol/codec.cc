@@ -228,7 +228,7 @@ template <class T>
 std::size_t BytesOf(const T&) {
   return sizeof(T);
 }
-std::size_t BytesOf(const std::string& v) { return sizeof v + v.size(); }
+std::size_t BytesOf(const std::string& v) { return sizeof(std::string) + v.size(); }
 template <class A, class B>
 std::size_t BytesOf(const std::pair<A, B>& v);
 template <class T>
@@ -243,7 +243,7 @@ std::size_t BytesOf(const std::pair<A, B>& v) {
 }
 template <class T>
 std::size_t BytesOf(const std::vector<T>& v) {
-  std::size_t bytes = sizeof v;
+  std::size_t bytes = sizeof(std::vector<T>);
   for (const T& item : v) bytes += BytesOf(item);
   return bytes;
 }

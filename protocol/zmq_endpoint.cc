@@ -25,6 +25,7 @@ constexpr int kMessagesMax = 1'000;  // Queued per peer; our own credit keeps fa
 constexpr int kHandshakeMs = 3'000;
 constexpr int kHeartbeatMs = 1'000;
 constexpr int kDeadAfterMs = 5'000;
+constexpr int kKeepAliveSeconds = 20;
 constexpr int kReconnectMs = 100;
 constexpr int kReconnectMsMax = 5'000;
 constexpr int kConnectionsWaiting = 1'024;  // To be accepted.
@@ -43,9 +44,23 @@ void SetCommon(zmq::socket_t& socket) {
   socket.set(zmq::sockopt::rcvhwm, kMessagesMax);
   socket.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(kFrameBytesMax));
   socket.set(zmq::sockopt::handshake_ivl, kHandshakeMs);
-  socket.set(zmq::sockopt::heartbeat_ivl, kHeartbeatMs);
-  socket.set(zmq::sockopt::heartbeat_timeout, kDeadAfterMs);
-  socket.set(zmq::sockopt::heartbeat_ttl, kDeadAfterMs);
+}
+
+// The dealer asks for signs of life, and with that says how long the other side is to wait for the
+// next one. A router that asked each of a thousand peers as well would be at nothing else: libzmq
+// walks through all its timers to end one.
+void SetHeartbeat(zmq::socket_t& dealer) {
+  dealer.set(zmq::sockopt::heartbeat_ivl, kHeartbeatMs);
+  dealer.set(zmq::sockopt::heartbeat_timeout, kDeadAfterMs);
+  dealer.set(zmq::sockopt::heartbeat_ttl, kDeadAfterMs);
+}
+
+// For peers that vanish and had not asked.
+void SetKeepAlive(zmq::socket_t& router) {
+  router.set(zmq::sockopt::tcp_keepalive, 1);
+  router.set(zmq::sockopt::tcp_keepalive_idle, kKeepAliveSeconds);
+  router.set(zmq::sockopt::tcp_keepalive_intvl, kKeepAliveSeconds);
+  router.set(zmq::sockopt::tcp_keepalive_cnt, 3);
 }
 
 // Waits for one of the two sockets and the descriptors; see the header.
@@ -232,6 +247,7 @@ Result<RouterEndpoint> RouterEndpoint::Bind(const RouterOptions& options) {
     state->gate.set(zmq::sockopt::linger, 0);
     state->gate.bind("inproc://zeromq.zap.01");
     SetCommon(state->socket);
+    SetKeepAlive(state->socket);
     state->socket.set(zmq::sockopt::linger, 0);
     state->socket.set(zmq::sockopt::backlog, kConnectionsWaiting);
     state->socket.set(zmq::sockopt::router_mandatory, true);
@@ -319,6 +335,7 @@ Result<DealerEndpoint> DealerEndpoint::Connect(const DealerOptions& options) {
     auto state = std::make_unique<State>();
     state->endpoint = options.endpoint;
     SetCommon(state->socket);
+    SetHeartbeat(state->socket);
     state->socket.set(zmq::sockopt::linger, 500);
     state->socket.set(zmq::sockopt::immediate, true);
     state->socket.set(zmq::sockopt::reconnect_ivl, kReconnectMs);

@@ -376,8 +376,8 @@ Status DecodeAny(std::string_view bytes, std::string_view what, Record& record) 
 
 std::uint32_t Crc32c(std::string_view bytes) {
 #if defined(__x86_64__)
-  static const bool known = __builtin_cpu_supports("sse4.2") != 0;
-  if (known) return CrcByProcessor(bytes);
+  static const bool kKnown = __builtin_cpu_supports("sse4.2") != 0;
+  if (kKnown) return CrcByProcessor(bytes);
 #endif
   return CrcByTables(bytes);
 }

@@ -70,14 +70,20 @@ class Landing : public CoordinatorDaemonTest {
     CHECK(daemon->Do(SubmitRun{.plan = maker.Share()}).has_value());
     told.clear();
   }
-  ~Landing() override { gated.Open(); }
-  // The worker comes; its tasks are placed in a turn that is then on its way.
-  void Join(DealerEndpoint& dealer) {
-    Hello hello = HelloOf("w1");
-    hello.slots = kTasks;
+  ~Landing() override {
+    gated.Open();
+    daemon.reset();  // Before its store.
+  }
+  static Hello HelloWith(const std::string& worker, std::uint32_t slots) {
+    Hello hello = HelloOf(worker);
+    hello.slots = slots;
     hello.providers = {"command"};
+    return hello;
+  }
+  // The worker comes; its tasks are placed in a turn that is then on its way.
+  void Join(DealerEndpoint& dealer, std::uint32_t slots = kTasks) {
     const int before = gated.asked();
-    Say(dealer, hello);
+    Say(dealer, HelloWith("w1", slots));
     for (int tries = 0; tries < 1'000 && gated.asked() == before; ++tries) Turn(dealer);
     ASSERT_GT(gated.asked(), before);
   }
@@ -115,9 +121,10 @@ TEST_F(Landing, NothingLeavesBeforeItHasLanded) {
 TEST_F(Landing, BehindACommitThatFailedNothingLeavesAndTheLoopEnds) {
   DealerEndpoint dealer = ConnectLocal(PeerOfWorker("w1", 1));
   gated.Close();
-  Join(dealer);
-  Say(dealer, Heartbeat{});  // A turn behind it.
-  Turn(dealer);
+  Join(dealer, kTasks / 2);
+  DealerEndpoint other = ConnectLocal(PeerOfWorker("w2", 1));
+  Say(other, HelloWith("w2", kTasks / 2));  // A turn behind it.
+  while (daemon->coordinator().pool().all().size() < 2) Turn(other);
   const int asked = gated.asked();
 
   gated.Break();
@@ -130,22 +137,38 @@ TEST_F(Landing, BehindACommitThatFailedNothingLeavesAndTheLoopEnds) {
   EXPECT_EQ(turned.error().message, "the disk is gone");
   EXPECT_EQ(gated.asked(), asked);
   EXPECT_FALSE(dealer.Receive());
+  EXPECT_FALSE(other.Receive());
   EXPECT_THAT(gated.Load(RunId{1})->tasks, SizeIs(0));
 }
 
-// Else a command could be answered by what a crash would undo.
-TEST_F(Landing, ACommandIsHeardWhenAllBeforeItHasLanded) {
+// Else somebody could be told of a run that a crash would undo.
+TEST_F(Landing, AQuestionIsAnsweredByWhatHasLanded) {
+  daemon->Serve(*store, directory.path() / "db", 1);
   DealerEndpoint dealer = ConnectLocal(PeerOfWorker("w1", 1));
+  Join(dealer, 2 * kTasks);
+  ASSERT_EQ(Dispatched(dealer), kTasks);
   DealerEndpoint client = ConnectLocal(PeerOfClient(1));
+  ClientSubmit submit{
+      .request = 1,
+      .text =
+          "name: f\ntasks: {t: {command: 'true', loop: {type: for_each, iterator: i, "
+          "parallel: true, collection: {source: range, start: 0, end: 100}}}}\n",
+      .file = "f.yaml",
+      .run_dir = "/",
+      .key = "k"};
   gated.Close();
-  Join(dealer);
+  const int asked = gated.asked();
+  Say(client, submit);
+  for (int tries = 0; tries < 1'000 && gated.asked() == asked; ++tries) Turn(client);
+  ASSERT_GT(gated.asked(), asked);
   std::thread opens([this] {  // The pause is for code that does not wait to be caught.
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     gated.Open();
   });
-  bool open = false;
 
-  Say(client, ClientCommand{.request = 5, .kind = CommandKind::Pause, .run = RunId{9}});
+  submit.request = 2;
+  Say(client, submit);
+  bool open = false;
   const auto reply = Await(client, [&](const FromCoordinator&) {
     open = gated.open();
     return true;

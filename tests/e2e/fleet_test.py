@@ -545,8 +545,10 @@ class Benchmarks(Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         measured = {part["name"]: part["median"] for part in json.loads(done.stdout)}
         self.assertEqual(set(measured), {"bare", "throughput", "chain", "round trip p50", "round trip p99",
-                                         "1 to 10 to 1", "process", "xargs"})
-        self.assertTrue(all(value > 0 for value in measured.values()), measured)
+                                         "1 to 10 to 1", "process", "xargs", "restart", "loop task", "written task",
+                                         "1000 idle workers"})
+        # Tasks of a loop that wait cost no memory that could be seen.
+        self.assertTrue(all(value > 0 for name, value in measured.items() if name != "loop task"), measured)
 
 
 if __name__ == "__main__":
