@@ -33,6 +33,8 @@ struct Error {
 template <class T>
 class [[nodiscard]] Result {
  public:
+  // A value that is made where it stays, for what is dear to move.
+  explicit Result(std::in_place_t) : state_(std::in_place_index<0>) {}
   Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
 

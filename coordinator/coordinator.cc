@@ -10,17 +10,6 @@ namespace troupe {
 namespace {
 
 constexpr std::size_t kIdsMax = 10'000;  // In one message.
-// … and has at most so many: the worker is at work on one while the next is made.
-constexpr std::size_t kDispatchMax = 64;
-constexpr std::size_t kDispatchBytesMax = 8u << 20;  // A message of dispatches is about so large.
-
-std::size_t RoughSize(const AttemptSpec& spec) {
-  std::size_t bytes = 512 + spec.prompt.size() + spec.script_content.size() +
-                      spec.inputs_json.size() + spec.mock.output.size();
-  for (const std::string& argument : spec.argv) bytes += argument.size();
-  for (const auto& [name, value] : spec.env) bytes += name.size() + value.size();
-  return bytes;
-}
 
 }  // namespace
 
@@ -286,9 +275,25 @@ void Coordinator::OnTick(Turn& turn) {
   for (auto& [id, run] : runs_) run.OnTime(turn);
 }
 
+// The run with the fewest tasks under way comes next, so that a large one leaves the others their
+// share of the slots.
+void Coordinator::PlaceRuns(Turn& turn) {
+  if (runs_.size() == 1) {
+    runs_.begin()->second.Place(kNone, turn);
+    return;
+  }
+  std::set<std::pair<std::uint32_t, RunId>> next;
+  for (const auto& [id, run] : runs_) next.insert({run.running(), id});
+  while (!next.empty()) {
+    const RunId id = next.extract(next.begin()).value().second;
+    LiveRun& run = runs_.at(id);
+    if (run.Place(1, turn)) next.insert({run.running(), id});
+  }
+}
+
 void Coordinator::EndTurn(Instant now, Effects& effects) {
   Turn turn{now, effects, pool_, random_};
-  for (auto& [id, run] : runs_) run.Place(turn);
+  PlaceRuns(turn);
   for (auto& [id, run] : runs_) run.SaveChanges(turn);
   for (auto& [peer, ids] : committed_) {
     for (std::size_t first = 0; first < ids.size(); first += kIdsMax) {
@@ -306,27 +311,12 @@ void Coordinator::EndTurn(Instant now, Effects& effects) {
     effects.wake_at = std::min(effects.wake_at, run.NextTime(now));
 }
 
-// In parts that fit into a frame.
 void Coordinator::SendOutbox(Worker& worker, Effects& effects) {
-  std::vector<AttemptSpec> specs = std::exchange(worker.outbox, {});
-  const auto send = [&](std::vector<AttemptSpec> part) {
-    if (part.empty()) return;
+  for (std::vector<AttemptSpec>& part : worker.outbox) {
     effects.send.push_back(
         {worker.peer, Dispatch{.session = worker.session, .specs = std::move(part)}});
-  };
-  std::size_t bytes = 0;
-  std::size_t first = 0;
-  for (std::size_t i = 0; i < specs.size(); ++i) {
-    bytes += RoughSize(specs[i]);
-    if (bytes < kDispatchBytesMax && i + 1 - first < kDispatchMax) continue;
-    const auto begin = std::make_move_iterator(specs.begin());
-    const auto at = [&](std::size_t n) { return begin + static_cast<std::ptrdiff_t>(n); };
-    send({at(first), at(i + 1)});
-    first = i + 1;
-    bytes = 0;
   }
-  specs.erase(specs.begin(), specs.begin() + static_cast<std::ptrdiff_t>(first));
-  send(std::move(specs));
+  worker.outbox.clear();
 }
 
 void Coordinator::NumberOrders(Effects& effects) {

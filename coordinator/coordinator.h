@@ -63,6 +63,7 @@ class Coordinator {
   void OnTick(Turn& turn);
   void LoseWorker(Worker& worker, Turn& turn);
   void ReturnAllBut(const std::set<AttemptId>& holding, Worker& worker, bool began, Turn& turn);
+  void PlaceRuns(Turn& turn);
   void SendOutbox(Worker& worker, Effects& effects);
   void NumberOrders(Effects& effects);
   LiveRun* Live(RunId run);

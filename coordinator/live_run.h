@@ -68,8 +68,9 @@ class LiveRun final : public RunValues {
 
   // What is due by now: retries, queue timeouts.
   void OnTime(Turn& turn);
-  // Starts what can start: fills the outboxes of workers with free slots.
-  void Place(Turn& turn);
+  // Starts what can start, at most so many tasks: fills the outboxes of workers with free slots.
+  // True: there may be more.
+  bool Place(std::uint32_t most, Turn& turn);
   // Puts the changed records into the turn's batch, once each.
   void SaveChanges(Turn& turn);
   // When OnTime() has something to do next.
@@ -231,9 +232,9 @@ class LiveRun final : public RunValues {
   ReadyPlace PlaceOf(std::uint32_t task) const;
   void MakeReady(std::uint32_t task, Turn& turn);
   void LeaveReady(std::uint32_t task);
-  void TaskEnded(std::uint32_t task, AttemptOutcome outcome, Turn& turn);
-  void RecordAttempt(std::uint32_t task, const AttemptOutcome& outcome, bool accepted,
-                     const std::string& worker, Turn& turn);
+  void TaskEnded(std::uint32_t task, const AttemptOutcome& outcome, Turn& turn);
+  AttemptRecord& RecordAttempt(std::uint32_t task, const AttemptOutcome& outcome, bool accepted,
+                               const std::string& worker, Turn& turn);
   TextOwner OwnerOf(std::uint32_t task, std::uint32_t attempt) const;
   Result<JsonMap> StateWrites(std::uint32_t task, const TaskResult& result) const;
   void Complete(std::uint32_t task, const AttemptOutcome& outcome, const TaskResult& result,

@@ -8,15 +8,21 @@
 
 namespace troupe {
 
-void LiveRun::Place(Turn& turn) {
-  if (dormant_ || record_.state != RunState::Running) return;
+bool LiveRun::Place(std::uint32_t most, Turn& turn) {
+  if (dormant_ || record_.state != RunState::Running) return false;
   for (bool moved = true; moved;) {
     moved = false;
     const std::set<std::uint32_t> hooks = ready_hooks_;
     for (std::uint32_t execution : hooks) moved |= PlaceHook(execution, turn);
-    while (TakesTasks() && PlaceNextTask(turn)) moved = true;
+    while (TakesTasks()) {
+      if (most == 0) return true;
+      if (!PlaceNextTask(turn)) break;
+      --most;
+      moved = true;
+    }
     NextPhase(turn);
   }
+  return false;
 }
 
 bool LiveRun::PlaceHook(std::uint32_t execution, Turn& turn) {
@@ -48,7 +54,7 @@ bool LiveRun::PlaceHook(std::uint32_t execution, Turn& turn) {
   event.stage = r.stage;
   event.worker = worker->name;
   event.message = r.description.empty() ? r.command : r.description;
-  turn.pool.Order(*worker, *std::move(spec));
+  turn.pool.Order(*worker, std::move(*spec));
   turn.effects.tell.push_back(std::move(event));
   return true;
 }
@@ -139,7 +145,7 @@ void LiveRun::StartTask(std::uint32_t task, Worker& worker, Turn& turn) {
   event.attempt = id.number;
   event.agent = spec->agent;
   event.worker = worker.name;
-  turn.pool.Order(worker, *std::move(spec));
+  turn.pool.Order(worker, std::move(*spec));
   turn.effects.tell.push_back(std::move(event));
 }
 

@@ -214,20 +214,23 @@ void LiveRun::OnReturned(const AttemptId& id, const std::string& worker, Turn& t
   OnOutcome(outcome, worker, turn);
 }
 
-void LiveRun::RecordAttempt(std::uint32_t task, const AttemptOutcome& outcome, bool accepted,
-                            const std::string& worker, Turn& turn) {
+AttemptRecord& LiveRun::RecordAttempt(std::uint32_t task, const AttemptOutcome& outcome,
+                                      bool accepted, const std::string& worker, Turn& turn) {
   const TaskRecord& r = tasks_[task].record;
   const std::uint32_t agent = AgentOf(task);
-  AttemptRecord record{.outcome = outcome, .worker = worker, .accepted = accepted};
+  AttemptRecord& record = turn.effects.save.attempts.emplace_back();
+  record.outcome = outcome;
+  record.worker = worker;
+  record.accepted = accepted;
   if (accepted) {
-    record.agent = agent == kNone ? "" : plan_->agents[agent].name;
+    if (agent != kNone) record.agent = plan_->agents[agent].name;
     record.dispatched = r.attempt_started;
-    if (record.outcome.started == Instant{}) record.outcome.started = r.attempt_started;
+    if (outcome.started == Instant{}) record.outcome.started = r.attempt_started;
   } else {  // The task is with another attempt by now, and maybe with another agent.
     record.dispatched = outcome.started;
   }
-  if (record.outcome.ended == Instant{}) record.outcome.ended = turn.now;
-  turn.effects.save.attempts.push_back(std::move(record));
+  if (outcome.ended == Instant{}) record.outcome.ended = turn.now;
+  return record;
 }
 
 TaskResult ResultFrom(const AttemptOutcome& outcome) {
@@ -239,36 +242,44 @@ TaskResult ResultFrom(const AttemptOutcome& outcome) {
 }
 
 // The rules of docs/language.md, "The next step". Rule 1 was OnOutcome().
-void LiveRun::TaskEnded(std::uint32_t task, AttemptOutcome outcome, Turn& turn) {
+void LiveRun::TaskEnded(std::uint32_t task, const AttemptOutcome& outcome, Turn& turn) {
   TaskRecord& r = tasks_[task].record;
   --running_;
   if (const std::uint32_t agent = AgentOf(task); agent != kNone) --agent_running_[agent];
-  const TaskResult result = ResultFrom(outcome);
+  const PlannedTask& planned = Planned(task);
+  const bool read = planned.referenced || !planned.set.empty() || !planned.notify.empty();
+  const TaskResult result = read ? ResultFrom(outcome) : TaskResult();
+  std::optional<FailureClass> failure = outcome.failure;
+  std::string message = outcome.failure ? outcome.message : "";
   Result<JsonMap> writes = JsonMap();
   std::optional<std::vector<std::string>> items;
-  if (!outcome.failure && IsReader(task)) {
+  if (!failure && IsReader(task)) {
     items = JsonItems(outcome.result_json);
     if (!items) {
-      outcome.failure = FailureClass::InvalidRequest;
-      outcome.message = "the collection is no list";
+      failure = FailureClass::InvalidRequest;
+      message = "the collection is no list";
     }
-  } else if (!outcome.failure) {
+  } else if (!failure && !planned.set.empty()) {
     writes = StateWrites(task, result);
     if (!writes) {
-      outcome.failure = FailureClass::SchemaFailed;
-      outcome.message = "\"set\" cannot be carried out: " + writes.error().message;
+      failure = FailureClass::SchemaFailed;
+      message = "\"set\" cannot be carried out: " + writes.error().message;
     }
   }
-  RecordAttempt(task, outcome, true, r.worker, turn);
+  AttemptRecord& record = RecordAttempt(task, outcome, true, r.worker, turn);
+  if (failure != outcome.failure) {
+    record.outcome.failure = failure;
+    record.outcome.message = message;
+  }
   MarkTask(task);
-  TellGate(task, outcome.failure, turn);
+  TellGate(task, failure, turn);
 
   if (items) {
     const auto count = static_cast<std::uint32_t>(items->size());
     Expand(task, count, *std::move(items), turn);
     return;
   }
-  if (!outcome.failure) {  // Rule 2: also if the run is aborting or being cancelled.
+  if (!failure) {  // Rule 2: also if the run is aborting or being cancelled.
     for (const auto& [key, value] : *writes) state_[key] = value;
     if (!writes->empty()) {
       record_.state_json = JsonObject({state_.begin(), state_.end()});
@@ -277,9 +288,8 @@ void LiveRun::TaskEnded(std::uint32_t task, AttemptOutcome outcome, Turn& turn) 
     Complete(task, outcome, result, turn);
     return;
   }
-  const FailureClass failure = *outcome.failure;
   if (record_.cancelling) {
-    r.message = outcome.message;
+    r.message = message;
     Settle(task, TaskState::Cancelled, turn);
     return;
   }
@@ -293,8 +303,8 @@ void LiveRun::TaskEnded(std::uint32_t task, AttemptOutcome outcome, Turn& turn) 
     MakeReady(task, turn);
     return;
   }
-  r.message = outcome.message;
-  Setback(task, failure, outcome.retry_after, turn);
+  r.message = message;
+  Setback(task, *failure, outcome.retry_after, turn);
 }
 
 TextOwner LiveRun::OwnerOf(std::uint32_t task, std::uint32_t attempt) const {

@@ -126,7 +126,8 @@ Result<AttemptSpec> MakeTaskSpec(const Plan& plan, const RunRecord& run, const T
                                  const ValueSource& values) {
   const PlannedTask& task = *owner.task;
   Filler fill(values);
-  AttemptSpec spec;
+  Result<AttemptSpec> made{std::in_place};
+  AttemptSpec& spec = *made;
   spec.id = id;
   spec.task = owner.id;
   spec.run_dir = run.run_dir;
@@ -159,7 +160,7 @@ Result<AttemptSpec> MakeTaskSpec(const Plan& plan, const RunRecord& run, const T
   spec.timeout = settings.timeout;
   spec.silence = settings.silence;
   spec.limits = settings.limits;
-  return spec;
+  return made;
 }
 
 Result<AttemptSpec> MakeCollectionSpec(const Plan& plan, const RunRecord& run,

@@ -4,6 +4,21 @@
 #include <utility>
 
 namespace troupe {
+namespace {
+
+// A message of dispatches has at most so many: the worker is at work on one while the next is made.
+constexpr std::size_t kDispatchMax = 64;
+constexpr std::size_t kDispatchBytesMax = 8u << 20;  // … and is about so large.
+
+std::size_t RoughSize(const AttemptSpec& spec) {
+  std::size_t bytes = 512 + spec.prompt.size() + spec.script_content.size() +
+                      spec.inputs_json.size() + spec.mock.output.size();
+  for (const std::string& argument : spec.argv) bytes += argument.size();
+  for (const auto& [name, value] : spec.env) bytes += name.size() + value.size();
+  return bytes;
+}
+
+}  // namespace
 
 void Lease::Renew(Instant now, Duration length) {
   after_ = length / 2;
@@ -68,13 +83,16 @@ std::vector<std::string> WorkerPool::TakeEnded(Instant now) {
   return ended;
 }
 
-void WorkerPool::Order(Worker& worker, AttemptSpec spec) {
-  constexpr std::uint32_t kUsual = 1'024;
-  if (worker.outbox.empty()) {
-    ordered_.push_back(&worker);
-    worker.outbox.reserve(std::min(worker.slots, kUsual));
+void WorkerPool::Order(Worker& worker, AttemptSpec&& spec) {
+  if (worker.outbox.empty()) ordered_.push_back(&worker);
+  if (worker.outbox.empty() || worker.outbox.back().size() >= kDispatchMax ||
+      worker.outbox_bytes >= kDispatchBytesMax) {
+    worker.outbox.emplace_back().reserve(std::min<std::size_t>(
+        worker.slots > worker.used ? worker.slots - worker.used + 1 : 1, kDispatchMax));
+    worker.outbox_bytes = 0;
   }
-  worker.outbox.push_back(std::move(spec));
+  worker.outbox_bytes += RoughSize(spec);
+  worker.outbox.back().push_back(std::move(spec));
 }
 
 std::vector<Worker*> WorkerPool::TakeOrdered() {

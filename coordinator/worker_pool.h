@@ -46,8 +46,10 @@ struct Worker {
   bool left = false;      // It said goodbye; its successor is waited for.
   Lease lease = {};
   std::set<AttemptId> held = {};
-  std::uint64_t sent = 0;                // Orders in this session.
-  std::vector<AttemptSpec> outbox = {};  // To dispatch at the end of this turn.
+  std::uint64_t sent = 0;  // Orders in this session.
+  // To dispatch at the end of this turn, in the parts of a message each, and the size of the last.
+  std::vector<std::vector<AttemptSpec>> outbox = {};
+  std::size_t outbox_bytes = 0;
 };
 
 // What an attempt asks of a worker.
@@ -87,7 +89,7 @@ class WorkerPool {
   void Hold(Worker& worker, const AttemptId& id);
   // False if it did not hold it.
   bool Release(Worker& worker, const AttemptId& id);
-  void Order(Worker& worker, AttemptSpec spec);
+  void Order(Worker& worker, AttemptSpec&& spec);
   // Those with something in their outbox, by name.
   std::vector<Worker*> TakeOrdered();
 

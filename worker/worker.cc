@@ -62,12 +62,12 @@ void WorkerCore::SayHello(Instant now, WorkerEffects& effects) {
   effects.send.emplace_back(std::move(hello));
 }
 
-void WorkerCore::OnMessage(const FromCoordinator& message, Instant now, WorkerEffects& effects) {
+void WorkerCore::OnMessage(FromCoordinator message, Instant now, WorkerEffects& effects) {
   heard_ = now;
   abandoned_ = false;
   if (const auto* welcome = std::get_if<Welcome>(&message)) {
     OnWelcome(*welcome, now);
-  } else if (const auto* dispatch = std::get_if<Dispatch>(&message)) {
+  } else if (auto* dispatch = std::get_if<Dispatch>(&message)) {
     if (dispatch->session == session_) OnDispatch(*dispatch, now, effects);
   } else if (const auto* stop = std::get_if<Stop>(&message)) {
     OnStop(*stop, now, effects);
@@ -113,19 +113,21 @@ WorkerCore::Order WorkerCore::Count(std::uint64_t number) {
   return Order::Next;
 }
 
-void WorkerCore::OnDispatch(const Dispatch& dispatch, Instant now, WorkerEffects& effects) {
+// Takes the specs out of it.
+void WorkerCore::OnDispatch(Dispatch& dispatch, Instant now, WorkerEffects& effects) {
   const Order order = Count(dispatch.number);
   if (order == Order::Gap) SayHello(now, effects);  // One before it was lost.
   if (order != Order::Next) return;
   if (leaving_) return;  // The goodbye will not have them.
-  for (AttemptSpec spec : dispatch.specs) {
+  for (AttemptSpec& spec : dispatch.specs) {
     const auto [it, added] = held_.try_emplace(spec.id);
     if (!added) continue;
     ++running_;
     if (!options_.work_dir.empty()) spec.run_dir = options_.work_dir;
     if (spec.kind == RunnerKind::Mock) {
       it->second.mock = true;
-      mocks_.emplace(std::pair{now + spec.mock.sleep, spec.id}, std::move(spec));
+      const std::pair end{now + spec.mock.sleep, spec.id};
+      mocks_.emplace(end, std::move(spec));
     } else {
       effects.start.push_back(std::move(spec));
     }
@@ -204,8 +206,8 @@ void WorkerCore::Forget(const AttemptId& id, WorkerEffects& effects) {
 
 void WorkerCore::EndMocks(Instant now, WorkerEffects& effects) {
   while (!mocks_.empty() && mocks_.begin()->first.first <= now) {
-    AttemptSpec spec = std::move(mocks_.begin()->second);
-    mocks_.erase(mocks_.begin());
+    const auto ended = mocks_.extract(mocks_.begin());
+    AttemptSpec& spec = ended.mapped();
     if (!spec.mock.fail && !spec.output_path.empty()) {
       effects.mimic.push_back(std::move(spec));
     } else {

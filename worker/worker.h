@@ -54,7 +54,7 @@ class WorkerCore {
   // What the spool held when the daemon started; then says hello.
   void Begin(const std::vector<AttemptId>& running, std::vector<AttemptOutcome> ended, Instant now,
              WorkerEffects& effects);
-  void OnMessage(const FromCoordinator& message, Instant now, WorkerEffects& effects);
+  void OnMessage(FromCoordinator message, Instant now, WorkerEffects& effects);
   void OnAttemptEnded(AttemptOutcome outcome, Instant now);
   // To be called at the end of every turn, and at wake_at.
   void EndTurn(Instant now, WorkerEffects& effects);
@@ -87,7 +87,7 @@ class WorkerCore {
   enum class Order : std::uint8_t { Next, Again, Gap };
   Order Count(std::uint64_t number);
   void OnWelcome(const Welcome& welcome, Instant now);
-  void OnDispatch(const Dispatch& dispatch, Instant now, WorkerEffects& effects);
+  void OnDispatch(Dispatch& dispatch, Instant now, WorkerEffects& effects);
   void OnStop(const Stop& stop, Instant now, WorkerEffects& effects);
   void StopAttempt(const AttemptId& id, Held& held, Instant now, WorkerEffects& effects);
   void Abandon(Instant now, WorkerEffects& effects);

@@ -373,12 +373,12 @@ Status WorkerDaemon::Run() {
       if (fds[i + 2].readable || watched_.at(ids[i]).pidfd < 0) LookAt(ids[i]);
     }
     while (std::optional<std::string> bytes = endpoint_.Receive()) {
-      const Result<FromCoordinator> message = DecodeFromCoordinator(*bytes);
+      Result<FromCoordinator> message = DecodeFromCoordinator(*bytes);
       if (!message) continue;
       if (const auto* read = std::get_if<ReadOutput>(&*message)) {
         SendOutput(*read);
       } else {
-        core_.OnMessage(*message, clock_.Now(), effects);
+        core_.OnMessage(std::move(*message), clock_.Now(), effects);
       }
     }
     if (effects.refused && effects.refused_for_good) {

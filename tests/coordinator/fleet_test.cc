@@ -278,5 +278,43 @@ TEST(WorkerPool, AWorkerFitsIfItHostsTheProviderAndHasAllLabels) {
   EXPECT_FALSE(WorkerPool::Fits(worker, {.provider = "command", .labels = {"gpu", "tpu"}}));
 }
 
+// --- several runs ---
+
+// A run of many tasks was there first; the slots that get free are shared nevertheless.
+TEST_F(Fleet, ALargeRunLeavesOthersTheirShare) {
+  PlanMaker many;
+  for (int i = 0; i < 100; ++i) many.Task("t" + std::to_string(i));
+  PlanMaker few;
+  for (int i = 0; i < 3; ++i) few.Task("f" + std::to_string(i));
+  const auto dispatched = [](const std::vector<FromCoordinator>& messages) {
+    std::vector<AttemptId> ids;
+    for (const FromCoordinator& message : messages) {
+      const auto* dispatch = std::get_if<Dispatch>(&message);
+      if (dispatch == nullptr) continue;
+      for (const AttemptSpec& spec : dispatch->specs) ids.push_back(spec.id);
+    }
+    return ids;
+  };
+  SubmitRun submit;
+  submit.plan = many.Share();
+  Step(submit, "");
+  std::vector<AttemptId> running = dispatched(Hello("w1", "p1", {}, 1, 4));
+  ASSERT_EQ(running.size(), 4u);
+  submit.plan = few.Share();
+  Step(submit, "");
+
+  // One slot after the other gets free.
+  std::vector<std::uint64_t> runs;
+  for (int i = 0; i < 4; ++i) {
+    AttemptOutcome outcome;
+    outcome.id = running[static_cast<std::size_t>(i)];
+    const std::vector<AttemptId> next = dispatched(Say("p1", Finished{{outcome}}));
+    ASSERT_EQ(next.size(), 1u);
+    runs.push_back(next[0].run.value);
+  }
+
+  EXPECT_THAT(runs, ElementsAre(2, 2, 1, 1));
+}
+
 }  // namespace
 }  // namespace troupe

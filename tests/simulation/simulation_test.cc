@@ -45,7 +45,7 @@ TEST(Simulation, ASeedGivesTheSameTraceAgain) {
 // change that, put the number here that the test prints; if not (a refactoring, another compiler,
 // another machine), something depends on what it must not: a hash order, an address, a float.
 TEST(Simulation, ASeedGivesTheSameTraceEverywhere) {
-  constexpr std::uint64_t kTraceHash = 0x4BA097E70B7D8560;
+  constexpr std::uint64_t kTraceHash = 0x514D9FEE9C1D726D;
 
   std::uint64_t hash = 0xCBF29CE484222325u;
   const auto take = [&](const std::string& line) {
