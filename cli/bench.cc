@@ -24,7 +24,8 @@ double SecondsSince(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-constexpr std::uint32_t kWrittenMax = 100'000;  // Tasks in a file.
+constexpr std::uint32_t kWrittenMin = 20'000;  // Tasks in a file: fewer would not be seen.
+constexpr std::uint32_t kWrittenMax = 100'000;
 constexpr std::uint32_t kFirstTasks = 20'000;  // Of a run before: then memory and caches are there.
 constexpr std::uint32_t kIdleWorkers = 1'000;
 
@@ -160,8 +161,8 @@ Status Bench::Memory(const fs::path& directory) {
   for (const bool loop : {true, false}) {
     const fs::path own = directory / (loop ? "loop" : "written");
     fs::create_directory(own);
-    const Result<double> bytes =
-        BytesPerTask(own, loop ? options_.tasks : std::min(options_.tasks, kWrittenMax), loop);
+    const Result<double> bytes = BytesPerTask(
+        own, loop ? options_.tasks : std::clamp(options_.tasks, kWrittenMin, kWrittenMax), loop);
     if (!bytes) return bytes.error();
     Add(loop ? "loop task" : "written task", "bytes", *bytes);
   }
