@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <exception>
 #include <msgpack.hpp>
@@ -352,7 +353,10 @@ void Write(Writer& out, const std::vector<T>& v) {
 // --- reading; throws msgpack::type_error for what does not fit ---
 
 void Read(const msgpack::object& in, bool& v) { v = in.as<bool>(); }
-void Read(const msgpack::object& in, double& v) { v = in.as<double>(); }
+void Read(const msgpack::object& in, double& v) {
+  v = in.as<double>();
+  if (!std::isfinite(v)) throw msgpack::type_error();  // In a sum it would stay for good.
+}
 void Read(const msgpack::object& in, std::string& v) {
   if (in.type != msgpack::type::STR) throw msgpack::type_error();
   v.assign(in.via.str.ptr, in.via.str.size);

@@ -2,12 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <random>
+#include <string>
 
 #include "protocol/limits.h"
 
 namespace troupe {
 namespace {
+
+// Of every frame: a list of three, the first of which is the version.
+const std::string kStart = {'\x93', static_cast<char>(kProtocolMax)};
 
 AttemptId SampleId() { return {RunId{1'000'000'000'000}, Subject::Hook, 70'000, 3}; }
 
@@ -169,8 +175,8 @@ TEST(Codec, SurvivesRandomBytesAndFlippedOnes) {
     std::string frame;
     for (std::size_t size = dice() % 64; size > 0; --size)
       frame.push_back(static_cast<char>(dice()));
-    EXPECT_FALSE(DecodeToCoordinator("\x93\x01" + frame).has_value() &&
-                 DecodeFromCoordinator("\x93\x01" + frame).has_value() && frame.empty());
+    EXPECT_FALSE(DecodeToCoordinator(kStart + frame).has_value() &&
+                 DecodeFromCoordinator(kStart + frame).has_value() && frame.empty());
   }
   for (const ToCoordinator& message : AllToCoordinator()) {
     const std::string frame = Encode(message);
@@ -183,11 +189,19 @@ TEST(Codec, SurvivesRandomBytesAndFlippedOnes) {
 }
 
 // Headers that claim sizes which the frame does not have.
+TEST(Codec, RefusesACostThatIsNoNumber) {
+  AttemptOutcome outcome = SampleOutcome();
+  for (const double cost : {std::numeric_limits<double>::quiet_NaN(), HUGE_VAL, -HUGE_VAL}) {
+    outcome.usage.cost_usd = cost;
+    EXPECT_FALSE(DecodeToCoordinator(Encode(ToCoordinator(Finished{{outcome}})))) << cost;
+  }
+}
+
 TEST(Codec, RefusesBombsWithoutAllocating) {
   using namespace std::string_literals;
   for (const std::string& bomb :
        {"\xdd\xff\xff\xff\xff"s, "\xdd\x10\x00\x00\x00"s, "\xdf\xff\xff\xff\xff"s,
-        "\xdb\xff\xff\xff\xff"s, "\xc6\xff\xff\xff\xff"s, "\x93\x01\x03\xdd\xff\xff\xff\xff"s}) {
+        "\xdb\xff\xff\xff\xff"s, "\xc6\xff\xff\xff\xff"s, kStart + "\x03\xdd\xff\xff\xff\xff"s}) {
     EXPECT_FALSE(DecodeToCoordinator(bomb));
   }
   std::string deep(100'000, '\x91');
