@@ -23,8 +23,8 @@ MAY_USE = {
     "simulation": {"base", "workflow", "protocol", "storage", "coordinator", "worker"},
     "cli": {"base", "workflow", "protocol", "config", "storage", "coordinator", "worker", "worker/attendant", "simulation"},
 }
-# The worker's daemon alone knows the attendant's spool.
-EXTRA = {"worker/worker_daemon.cc": {"worker/attendant"}}
+# The worker's daemon and what starts attendants for it know the attendant's spool.
+EXTRA = {f"worker/{name}.cc": {"worker/attendant"} for name in ("worker_daemon", "attendant_starter")}
 
 # An outside library's headers, and the files that may include them. JSON, fmt and CLI11 are for .cc
 # files only; the others have one home each.
@@ -44,7 +44,7 @@ PRIVATE_HEADERS = {"worker/attendant/json_text.h"}
 
 # Cores: no clock, thread, socket, file, random device or hash order.
 CORES = ["coordinator", "worker", "simulation"]
-EDGE = re.compile(r"(_daemon|^client_service|^background)\.(h|cc)$")
+EDGE = re.compile(r"(_daemon|^client_service|^background|^attendant_starter)\.(h|cc)$")
 IMPURE_HEADERS = r"<(thread|mutex|atomic|condition_variable|random|filesystem|fstream|iostream|ctime|unordered_map|unordered_set|sys/.*|unistd\.h|fcntl\.h|poll\.h|signal\.h|time\.h)>"
 IMPURE_WORDS = r"\b(system_clock|steady_clock|random_device|getenv|std::rand)\b"
 

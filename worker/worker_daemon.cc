@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
-#include <spawn.h>
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
 #include <sys/signalfd.h>
@@ -26,8 +25,7 @@
 #include "protocol/zmq_endpoint.h"
 #include "worker/attendant/collection.h"
 #include "worker/attendant/spool.h"
-
-extern char** environ;
+#include "worker/attendant_starter.h"
 
 namespace troupe {
 namespace {
@@ -99,6 +97,7 @@ class WorkerDaemon {
       : options_(options),
         endpoint_(std::move(endpoint)),
         core_(options.worker),
+        attendants_(options.attendant),
         signals_(signals),
         lock_(lock),
         fence_(FenceNow()) {}
@@ -108,7 +107,7 @@ class WorkerDaemon {
  private:
   void Begin();
   void CarryOut(WorkerEffects& effects);
-  void Start(const AttemptSpec& spec);
+  void Start(const std::vector<AttemptSpec>& specs);
   void Mimic(const AttemptSpec& spec);
   void StopAttempt(const AttemptId& id);
   void Watch(const AttemptId& id, pid_t pid, bool child);
@@ -119,17 +118,20 @@ class WorkerDaemon {
   void Fail(const AttemptSpec& spec, FailureClass failure, const std::string& message);
   bool TakeSignals(WorkerEffects& effects);
   void TellStatus();
+  void SyncOutcomes(Duration older_than);
   Fence FenceNow() const { return {core_.lease().count(), core_.window().count()}; }
   void KeepFence();
 
   const WorkerDaemonOptions& options_;
   DealerEndpoint endpoint_;
   WorkerCore core_;
+  AttendantStarter attendants_;
   int signals_;
   int lock_;
   Fence fence_;  // As it is in the lock file.
   Clock clock_;
   std::map<AttemptId, Watched> watched_;
+  std::map<AttemptId, Instant> unsynced_;  // Outcomes that nobody has made durable, since when.
   Instant wake_at_ = kNever;
   std::string refused_ = "";
   Instant leave_at_ = kNever;  // Told to leave: what was just delivered may still be acknowledged.
@@ -159,6 +161,7 @@ void WorkerDaemon::Begin() {
       running.push_back(id);
       Watch(id, state->attendant, false);
     } else if (state->outcome) {
+      unsynced_[id] = clock_.Now();
       ended.push_back(*std::move(state->outcome));
     }
   }
@@ -179,36 +182,25 @@ void WorkerDaemon::Fail(const AttemptSpec& spec, FailureClass failure, const std
   core_.OnAttemptEnded(std::move(outcome), clock_.Now());
 }
 
-void WorkerDaemon::Start(const AttemptSpec& spec) {
-  if (Status written = WriteSpec(options_.spool, spec); !written) {
-    Fail(spec, FailureClass::Transient, written.error().message);
-    return;
+void WorkerDaemon::Start(const std::vector<AttemptSpec>& specs) {
+  std::vector<const AttemptSpec*> written;
+  std::vector<std::string> directories;
+  for (const AttemptSpec& spec : specs) {
+    if (Status done = WriteSpec(options_.spool, spec); !done) {
+      Fail(spec, FailureClass::Transient, done.error().message);
+      continue;
+    }
+    written.push_back(&spec);
+    directories.push_back(SpoolDirectory(options_.spool, spec.id).string());
   }
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDWR, 0);
-  posix_spawn_file_actions_adddup2(&files, 0, 1);
-  posix_spawn_file_actions_adddup2(&files, 0, 2);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t none;
-  sigemptyset(&none);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
-
-  std::string program = options_.attendant.string();
-  std::string directory = SpoolDirectory(options_.spool, spec.id).string();
-  char* argv[] = {program.data(), directory.data(), nullptr};
-  pid_t pid = 0;
-  const int error = posix_spawn(&pid, program.c_str(), &files, &attributes, argv, environ);
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&files);
-  if (error != 0) {
-    Fail(spec, FailureClass::Transient,
-         fmt::format("cannot start {}: {}", program, std::strerror(error)));
-    return;
+  const std::vector<Result<pid_t>> pids = attendants_.Start(directories);
+  for (std::size_t i = 0; i < pids.size(); ++i) {
+    if (pids[i]) {
+      Watch(written[i]->id, *pids[i], true);
+    } else {
+      Fail(*written[i], FailureClass::Transient, pids[i].error().message);
+    }
   }
-  Watch(spec.id, pid, true);
 }
 
 // The output file of a mock attempt, like that of any other: whole, then renamed.
@@ -257,6 +249,7 @@ void WorkerDaemon::LookAt(const AttemptId& id) {
   }
   watched_.erase(id);
   if (state && state->outcome) {
+    unsynced_[id] = clock_.Now();
     core_.OnAttemptEnded(*std::move(state->outcome), clock_.Now());
     return;
   }
@@ -268,6 +261,22 @@ void WorkerDaemon::LookAt(const AttemptId& id) {
   core_.OnAttemptEnded(std::move(outcome), clock_.Now());
 }
 
+void WorkerDaemon::SyncOutcomes(Duration older_than) {
+  const Instant now = clock_.Now();
+  for (auto it = unsynced_.begin(); it != unsynced_.end();) {
+    const auto& [id, since] = *it;
+    if (now < since + older_than) {
+      wake_at_ = std::min(wake_at_, since + older_than);
+      ++it;
+      continue;
+    }
+    if (Status synced = SyncOutcome(SpoolDirectory(options_.spool, id)); !synced) {
+      spdlog::error("the outcome of {} is not safe: {}", ToString(id), synced.error().message);
+    }
+    it = unsynced_.erase(it);
+  }
+}
+
 // Not synced: after a crash of the machine there is no attempt that it could be for.
 void WorkerDaemon::KeepFence() {
   const Fence now = FenceNow();
@@ -277,7 +286,7 @@ void WorkerDaemon::KeepFence() {
 
 void WorkerDaemon::CarryOut(WorkerEffects& effects) {
   KeepFence();
-  for (const AttemptSpec& spec : effects.start) Start(spec);
+  if (!effects.start.empty()) Start(effects.start);
   for (const AttemptSpec& spec : effects.mimic) Mimic(spec);
   for (const AttemptId& id : effects.stop) StopAttempt(id);
   WorkerEffects after;  // What failed to start and what was mimicked is reported at once.
@@ -286,11 +295,15 @@ void WorkerDaemon::CarryOut(WorkerEffects& effects) {
   for (const AttemptSpec& spec : after.mimic) Mimic(spec);
   if (!after.mimic.empty()) core_.EndTurn(clock_.Now(), after);
   for (WorkerEffects* e : {&effects, &after}) {
-    for (const AttemptId& id : e->forget) (void)ForgetAttempt(options_.spool, id);
+    for (const AttemptId& id : e->forget) {
+      unsynced_.erase(id);
+      (void)ForgetAttempt(options_.spool, id);
+    }
     for (const ToCoordinator& message : e->send) Send(message);
   }
   Flush();
   wake_at_ = after.wake_at;
+  SyncOutcomes(kSyncAfter);
 }
 
 // A hello begins anew: what was not said before it needs no saying.
@@ -392,6 +405,7 @@ Status WorkerDaemon::Run() {
       core_.Leave(last);
       for (const ToCoordinator& message : last.send) Send(message);
       Flush();
+      SyncOutcomes(Duration::zero());
       spdlog::info("worker {} leaves; {} attempts go on", options_.worker.name, core_.running());
       return {};
     }

@@ -154,7 +154,7 @@ AttemptOutcome Attempt::Run() {
   outcome.denied_tools = std::move(verdict.denied_tools);
   outcome.events = events_.tail();
   output_file_.reset();
-  static_cast<void>(RemoveTree(directory_ / "private"));
+  RemovePrivateFiles(directory_);
   return outcome;
 }
 
@@ -256,11 +256,13 @@ void Attempt::PublishOutput(Verdict& verdict) {
   verdict.message = published.error().message;
 }
 
-// A disk that is full may be emptied: as long as we hold the lock, the outcome is not lost.
-bool WriteOutcomePatiently(const std::filesystem::path& directory, const AttemptOutcome& outcome) {
+// A disk that is full may be emptied: as long as we hold the lock, the outcome is not lost. Without
+// `parent`, the daemon, there is nobody who would deliver the outcome or sync it.
+bool WriteOutcomePatiently(const std::filesystem::path& directory, const AttemptOutcome& outcome,
+                           pid_t parent) {
   const auto deadline = std::chrono::steady_clock::now() + kOutcomePatience;
   for (milliseconds pause(100);; pause = std::min(pause * 2, milliseconds(10'000))) {
-    if (WriteOutcome(directory, outcome)) return true;
+    if (WriteOutcome(directory, outcome, ::getppid() != parent)) return true;
     if (std::chrono::steady_clock::now() >= deadline) return false;
     std::this_thread::sleep_for(pause);
   }
@@ -297,6 +299,7 @@ AttemptOutcome NotBegun(const AttemptId& id, Instant started, const std::string&
 }  // namespace
 
 int AttendAttempt(const std::filesystem::path& given) {
+  const pid_t parent = ::getppid();
   std::error_code ignored;
   const std::filesystem::path directory = std::filesystem::absolute(given, ignored);
   // From here on a SIGTERM waits until the attempt can be stopped in order.
@@ -317,17 +320,19 @@ int AttendAttempt(const std::filesystem::path& given) {
   Result<AttemptSpec> spec = ReadSpec(directory);
   if (!spec) {
     const AttemptId id = IdOfDirectory(directory);
-    return WriteOutcomePatiently(directory, NotBegun(id, started, spec.error().message)) ? 0 : 1;
+    return WriteOutcomePatiently(directory, NotBegun(id, started, spec.error().message), parent)
+               ? 0
+               : 1;
   }
   spec->limits = Bounded(spec->limits);
   const StartRecord record = RecordOfThisProcess(*spec, started);
   if (Status written = WriteStart(directory, record); !written) {
     const AttemptOutcome outcome = NotBegun(spec->id, started, written.error().message);
-    return WriteOutcomePatiently(directory, outcome) ? 0 : 1;
+    return WriteOutcomePatiently(directory, outcome, parent) ? 0 : 1;
   }
   const AttemptOutcome outcome =
       Attempt(*spec, directory, started, record.cgroup, signal_fd.get()).Run();
-  return WriteOutcomePatiently(directory, outcome) ? 0 : 1;
+  return WriteOutcomePatiently(directory, outcome, parent) ? 0 : 1;
 }
 
 }  // namespace troupe

@@ -63,7 +63,9 @@ std::filesystem::path CgroupPath(const std::string& mountinfo, const std::string
 }
 
 std::filesystem::path CgroupPath(const std::string& name) {
-  return CgroupPath(ReadAll("/proc/self/mountinfo"), ReadAll("/proc/self/cgroup"), name);
+  static const std::string kMounts = ReadAll("/proc/self/mountinfo");
+  static const std::string kOwn = ReadAll("/proc/self/cgroup");
+  return CgroupPath(kMounts, kOwn, name);
 }
 
 Cgroup Cgroup::Make(const std::filesystem::path& path) {

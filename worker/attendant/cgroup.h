@@ -13,7 +13,7 @@ namespace troupe {
 
 // Where a group of this name would be: under the group of the calling process. Empty if there is
 // no cgroup2 hierarchy in which the caller has a place. The two texts are those of
-// /proc/self/mountinfo and /proc/self/cgroup.
+// /proc/self/mountinfo and /proc/self/cgroup, which a process reads once.
 std::filesystem::path CgroupPath(const std::string& mountinfo, const std::string& own,
                                  const std::string& name);
 std::filesystem::path CgroupPath(const std::string& name);

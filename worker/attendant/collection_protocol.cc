@@ -56,7 +56,7 @@ int ReadCollection(std::string_view format, const std::string& path, const std::
   const Result<std::string> items =
       CollectionItems(*text, static_cast<CollectionFormat>(word - kCollectionFormats.begin()));
   if (!items) return Fail(kDataError, fmt::format("{}: {}", path, items.error().message));
-  const Status written = WriteWholeFile(result, *items, false);
+  const Status written = WriteFile(result, *items);
   return written ? 0 : Fail(kIoError, written.error().message);
 }
 

@@ -5,11 +5,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
 
 namespace troupe {
+
+namespace {
+
+constexpr std::size_t kReadBytesMin = 4096;
+
+// Some file systems cannot sync a directory, and need not.
+Status Sync(const std::filesystem::path& path, int flags) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags));
+  if (!fd.open()) return SystemError("sync", path, errno);
+  if (::fsync(fd.get()) != 0 && !(errno == EINVAL && flags == O_DIRECTORY)) {
+    return SystemError("sync", path, errno);
+  }
+  return {};
+}
+
+}  // namespace
 
 void Fd::Close() {
   if (fd_ >= 0) ::close(fd_);
@@ -32,19 +49,24 @@ Result<std::string> ReadWholeFile(const std::filesystem::path& path, std::size_t
   if (!S_ISREG(status.st_mode)) {
     return Error{ErrorCode::Invalid, fmt::format("{} is not a regular file", path.string())};
   }
-  std::string text;
-  std::string chunk(65536, '\0');
+  // Those of /proc have no size.
+  const std::size_t expected = std::min(static_cast<std::size_t>(status.st_size), bytes_max);
+  std::string text(std::max<std::size_t>(expected + 1, kReadBytesMin), '\0');
+  std::size_t size = 0;
   for (;;) {
-    const ssize_t n = ::read(file.get(), chunk.data(), chunk.size());
+    const ssize_t n = ::read(file.get(), text.data() + size, text.size() - size);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return SystemError("read", path, errno);
-    if (n == 0) return text;
-    text.append(chunk, 0, static_cast<std::size_t>(n));
-    if (text.size() > bytes_max) {
+    if (n == 0) break;
+    size += static_cast<std::size_t>(n);
+    if (size > bytes_max) {
       return Error{ErrorCode::Invalid,
                    fmt::format("{} holds more than {} bytes", path.string(), bytes_max)};
     }
+    if (size == text.size()) text.resize(2 * size);
   }
+  text.resize(size);
+  return text;
 }
 
 bool WriteAll(int fd, std::string_view bytes) {
@@ -57,13 +79,17 @@ bool WriteAll(int fd, std::string_view bytes) {
   return true;
 }
 
+Status WriteFile(const std::filesystem::path& path, std::string_view text) {
+  const Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!file.open() || !WriteAll(file.get(), text)) return SystemError("write", path, errno);
+  return {};
+}
+
 Status WriteWholeFile(const std::filesystem::path& path, std::string_view text, bool durable) {
   const std::filesystem::path temporary = path.string() + ".tmp";
-  {
-    const Fd file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    if (!file.open()) return SystemError("write", temporary, errno);
-    if (!WriteAll(file.get(), text)) return SystemError("write", temporary, errno);
-    if (durable && ::fsync(file.get()) != 0) return SystemError("sync", temporary, errno);
+  if (Status written = WriteFile(temporary, text); !written) return written;
+  if (durable) {
+    if (Status synced = Sync(temporary, 0); !synced) return synced;
   }
   if (::rename(temporary.c_str(), path.c_str()) != 0) return SystemError("write", path, errno);
   return durable ? SyncDirectory(path.parent_path()) : Status();
@@ -75,13 +101,22 @@ Status MakePrivateDirectory(const std::filesystem::path& path) {
 }
 
 Status SyncDirectory(const std::filesystem::path& directory) {
-  const Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.open()) return SystemError("sync", directory, errno);
-  if (::fsync(fd.get()) != 0 && errno != EINVAL) return SystemError("sync", directory, errno);
-  return {};
+  return Sync(directory, O_DIRECTORY);
 }
 
-Status RemoveTree(const std::filesystem::path& path) {
+Status SyncFile(const std::filesystem::path& path) {
+  Status synced = Sync(path, 0);
+  return synced ? SyncDirectory(path.parent_path()) : synced;
+}
+
+Status RemoveTree(const std::filesystem::path& path, std::initializer_list<const char*> likely) {
+  if (likely.size() > 0) {
+    for (const char* name : likely) {
+      const std::filesystem::path inner = path / name;
+      if (::unlink(inner.c_str()) != 0 && errno == EISDIR) ::rmdir(inner.c_str());
+    }
+    if (::rmdir(path.c_str()) == 0 || errno == ENOENT) return {};
+  }
   std::error_code error;
   std::filesystem::remove_all(path, error);
   if (!error) return {};

@@ -1,10 +1,11 @@
-// Files as the attendant and the spool need them: written whole or not at all, never inherited.
+// Files as the attendant and the spool need them: private, never inherited.
 //
 // Plain functions; any thread may call them.
 #pragma once
 
 #include <cstddef>
 #include <filesystem>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -46,9 +47,15 @@ Result<std::string> ReadWholeFile(const std::filesystem::path& path, std::size_t
 // Writes all of it or says why not. Sets errno.
 bool WriteAll(int fd, std::string_view bytes);
 
-// Through a temporary file beside it, mode 0600, and a rename. `durable`: with all the fsync it
-// takes to be found after the machine has lost its power.
+// In place, mode 0600: whoever may read it meanwhile sees a part of it.
+Status WriteFile(const std::filesystem::path& path, std::string_view text);
+
+// Whole or not at all: through a temporary file beside it, mode 0600, and a rename. `durable`: with
+// all the fsync it takes to be found after the machine has lost its power.
 Status WriteWholeFile(const std::filesystem::path& path, std::string_view text, bool durable);
+
+// What a WriteWholeFile that was not durable has written is so from here on.
+Status SyncFile(const std::filesystem::path& path);
 
 // Makes one directory of mode 0700; one that exists is left as it is.
 Status MakePrivateDirectory(const std::filesystem::path& path);
@@ -56,7 +63,9 @@ Status MakePrivateDirectory(const std::filesystem::path& path);
 // What was renamed or made in `directory` stays so from here on.
 Status SyncDirectory(const std::filesystem::path& directory);
 
-// Removes it with all it holds, also what its owner has made read-only.
-Status RemoveTree(const std::filesystem::path& path);
+// Removes it with all it holds, also what its owner has made read-only. `likely`: what it holds
+// most often, in an order in which that can be removed, which saves to look.
+Status RemoveTree(const std::filesystem::path& path,
+                  std::initializer_list<const char*> likely = {});
 
 }  // namespace troupe

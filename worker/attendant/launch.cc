@@ -171,19 +171,22 @@ std::vector<std::string> MakeArguments(const AttemptSpec& spec,
 
 Status MakePrivateFiles(const AttemptSpec& spec, const std::filesystem::path& directory) {
   const std::filesystem::path own = directory / "private";
-  std::vector<std::filesystem::path> directories = {own, own / "artifacts", own / "tmp"};
-  if (IsAgent(spec.kind)) directories.push_back(directory.parent_path() / "home");
+  std::vector<std::filesystem::path> directories = {own, own / "artifacts"};
+  if (IsAgent(spec.kind)) {
+    directories.push_back(own / "tmp");
+    directories.push_back(directory.parent_path() / "home");
+  }
   for (const std::filesystem::path& path : directories) {
     if (Status made = MakePrivateDirectory(path); !made) return made;
   }
-  if (Status done = WriteWholeFile(own / "inputs.json", spec.inputs_json, false); !done) {
+  if (Status done = WriteFile(own / "inputs.json", spec.inputs_json); !done) {
     return done;
   }
   if (spec.prompt_mode == PromptMode::File && IsAgent(spec.kind)) {
-    if (Status done = WriteWholeFile(own / "prompt", spec.prompt, false); !done) return done;
+    if (Status done = WriteFile(own / "prompt", spec.prompt); !done) return done;
   }
   if (spec.kind == RunnerKind::Script && spec.script_file.empty()) {
-    return WriteWholeFile(own / "script", spec.script_content, false);
+    return WriteFile(own / "script", spec.script_content);
   }
   return {};
 }

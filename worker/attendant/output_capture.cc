@@ -77,18 +77,22 @@ std::string TextKeeper::Text(std::uint64_t bytes_max) const {
                      tail);
 }
 
-StreamCapture::StreamCapture(const std::filesystem::path& spool, std::uint64_t bytes_max,
+StreamCapture::StreamCapture(std::filesystem::path spool, std::uint64_t bytes_max,
                              Truncation truncation, KeepWhole keep_whole)
-    : spool_(::open(spool.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)),
-      kept_(bytes_max, truncation),
-      keep_whole_(keep_whole) {}
+    : spool_path_(std::move(spool)), kept_(bytes_max, truncation), keep_whole_(keep_whole) {}
+
+void StreamCapture::Spool(std::string_view bytes) {
+  if (spool_left_ == kSpooledBytesMax && !bytes.empty()) {
+    spool_ = Fd(::open(spool_path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  }
+  const std::string_view part = bytes.substr(0, spool_left_);
+  spool_left_ -= part.size();
+  if (!spool_.open()) return;
+  if (!WriteAll(spool_.get(), part) || spool_left_ == 0) spool_.Close();
+}
 
 void StreamCapture::Append(std::string_view bytes) {
-  if (spool_.open()) {
-    const std::string_view part = bytes.substr(0, spool_left_);
-    spool_left_ -= part.size();
-    if (!WriteAll(spool_.get(), part) || spool_left_ == 0) spool_.Close();
-  }
+  Spool(bytes);
   std::string text;
   filter_.Feed(bytes, text);
   Take(text);

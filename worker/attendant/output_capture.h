@@ -57,8 +57,9 @@ enum class KeepWhole { Never, IfItMayBeJson, Always };
 
 class StreamCapture {
  public:
-  // `spool`: the file the raw bytes are appended to as they come, up to kSpooledBytesMax.
-  StreamCapture(const std::filesystem::path& spool, std::uint64_t bytes_max, Truncation truncation,
+  // `spool`: the file the raw bytes are appended to as they come, up to kSpooledBytesMax. Made when
+  // the first of them comes.
+  StreamCapture(std::filesystem::path spool, std::uint64_t bytes_max, Truncation truncation,
                 KeepWhole keep_whole);
 
   void Append(std::string_view bytes);
@@ -71,9 +72,11 @@ class StreamCapture {
   const std::string& last_line() const { return last_line_; }
 
  private:
+  void Spool(std::string_view bytes);
   void Take(std::string_view text);
   void TakeLine();
 
+  std::filesystem::path spool_path_;
   Fd spool_;
   std::uint64_t spool_left_ = kSpooledBytesMax;
   Utf8Filter filter_;

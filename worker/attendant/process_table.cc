@@ -140,10 +140,13 @@ void SignalProcess(const Process& process, int signal) {
   }
 }
 
-std::string BootId() {
-  std::string id = ReadProcFile("/proc/sys/kernel/random/boot_id");
-  while (!id.empty() && id.back() == '\n') id.pop_back();
-  return id;
+const std::string& BootId() {
+  static const std::string kId = [] {
+    std::string id = ReadProcFile("/proc/sys/kernel/random/boot_id");
+    while (!id.empty() && id.back() == '\n') id.pop_back();
+    return id;
+  }();
+  return kId;
 }
 
 }  // namespace troupe

@@ -39,6 +39,6 @@ std::vector<Process> FindMembers(pid_t root, const std::string& token);
 void SignalProcess(const Process& process, int signal);
 
 // Changes at each boot. Empty if /proc is not there.
-std::string BootId();
+const std::string& BootId();
 
 }  // namespace troupe

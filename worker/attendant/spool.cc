@@ -109,11 +109,15 @@ AttemptOutcome OutcomeOfTheDead(const std::filesystem::path& directory) {
   outcome.message = "the attempt's attendant was killed";
   const std::size_t left = KillByToken(start->token, start->cgroup, kKillPatience);
   if (left > 0) outcome.message += fmt::format("; {} processes could not be ended", left);
-  static_cast<void>(RemoveTree(directory / "private"));
+  RemovePrivateFiles(directory);
   return outcome;
 }
 
 }  // namespace
+
+void RemovePrivateFiles(const std::filesystem::path& directory) {
+  static_cast<void>(RemoveTree(directory / "private", {"inputs.json", "artifacts"}));
+}
 
 AttemptId IdOfDirectory(const std::filesystem::path& directory) {
   return IdFromName(directory.filename().string()).value_or(AttemptId{});
@@ -134,7 +138,7 @@ Status WriteSpec(const std::filesystem::path& root, const AttemptSpec& spec) {
     return SystemError("write", directory / "lock", errno);
   }
   if (Exists(directory / "spec.json")) return {};
-  return WriteWholeFile(directory / "spec.json", ToJson(spec), false);
+  return WriteFile(directory / "spec.json", ToJson(spec));
 }
 
 Result<AttemptSpec> ReadSpec(const std::filesystem::path& directory) {
@@ -143,10 +147,17 @@ Result<AttemptSpec> ReadSpec(const std::filesystem::path& directory) {
   return SpecFromJson(*text);
 }
 
-Status WriteOutcome(const std::filesystem::path& directory, const AttemptOutcome& outcome) {
+Status WriteOutcome(const std::filesystem::path& directory, const AttemptOutcome& outcome,
+                    bool durable) {
   const std::filesystem::path path = directory / "outcome.json";
   if (Exists(path)) return {};
-  return WriteWholeFile(path, ToJson(outcome), true);
+  return WriteWholeFile(path, ToJson(outcome), durable);
+}
+
+Status SyncOutcome(const std::filesystem::path& directory) {
+  Status synced = SyncFile(directory / "outcome.json");
+  if (!synced && synced.error().code == ErrorCode::NotFound) return {};
+  return synced;
 }
 
 Result<AttemptOutcome> ReadOutcome(const std::filesystem::path& directory) {
@@ -216,7 +227,8 @@ Result<SpoolState> InspectSpool(const std::filesystem::path& directory) {
     return state;
   }
   state.outcome = OutcomeOfTheDead(directory);
-  if (Status written = WriteOutcome(directory, *state.outcome); !written) return written.error();
+  if (Status written = WriteOutcome(directory, *state.outcome, true); !written)
+    return written.error();
   return state;
 }
 
@@ -224,12 +236,14 @@ Status ForgetAttempt(const std::filesystem::path& root, const AttemptId& id) {
   // Renamed first: a directory that is half removed would look like an attempt that was killed.
   const std::filesystem::path directory = SpoolDirectory(root, id);
   const std::filesystem::path away = root / (std::string(kForgotten) + ToString(id));
-  static_cast<void>(RemoveTree(away));
-  if (::rename(directory.c_str(), away.c_str()) != 0) {
-    if (errno == ENOENT) return {};
-    return SystemError("remove", directory, errno);
+  bool renamed = ::rename(directory.c_str(), away.c_str()) == 0;
+  if (!renamed && (errno == ENOTEMPTY || errno == EEXIST)) {
+    static_cast<void>(RemoveTree(away));
+    renamed = ::rename(directory.c_str(), away.c_str()) == 0;
   }
-  return RemoveTree(away);
+  if (renamed) return RemoveTree(away, {"lock", "spec.json", "started.json", "outcome.json"});
+  if (errno == ENOENT) return {};
+  return SystemError("remove", directory, errno);
 }
 
 }  // namespace troupe

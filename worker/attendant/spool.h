@@ -3,9 +3,14 @@
 //   ROOT/17-t3-2/spec.json     what to do, written by the daemon before it starts the attendant
 //                lock          flock()ed by the attendant as long as it lives
 //                started.json  attendant's pid, boot id and start time; written before the agent is
+//                              started: where it cannot be read, nothing has begun
 //                stdout stderr what the processes print, raw, up to a cap, as it arrives
 //                events        one JSON object a line: what the agent says of its progress
-//                outcome.json  written whole: temporary file, fsync, rename, fsync of the directory
+//                outcome.json  written whole: temporary file, rename
+//
+// An outcome is durable once the coordinator has it. Until then it lies here, and is synced if that
+// takes longer than kSyncAfter or there is no daemon to deliver it: the machine's power can cost an
+// attempt its outcome only within that time of its end, as it can within the time it ran.
 //
 // The rule that makes it safe: whoever holds the lock decides. An attendant that cannot take the
 // lock, or finds an outcome, leaves without doing anything. A daemon that can take the lock of an
@@ -19,6 +24,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -26,6 +32,7 @@
 
 #include "base/attempt.h"
 #include "base/result.h"
+#include "base/time.h"
 
 namespace troupe {
 
@@ -35,9 +42,14 @@ std::filesystem::path SpoolDirectory(const std::filesystem::path& root, const At
 Status WriteSpec(const std::filesystem::path& root, const AttemptSpec& spec);
 Result<AttemptSpec> ReadSpec(const std::filesystem::path& directory);
 
-// Writes outcome.json durably. The outcome of an attempt is written once: if there is one already,
-// it stays and this does nothing.
-Status WriteOutcome(const std::filesystem::path& directory, const AttemptOutcome& outcome);
+inline constexpr Duration kSyncAfter = std::chrono::milliseconds(100);
+
+// The outcome of an attempt is written once: if there is one already, it stays and this does
+// nothing. One that is not `durable` is so after SyncOutcome.
+Status WriteOutcome(const std::filesystem::path& directory, const AttemptOutcome& outcome,
+                    bool durable);
+// No error if the attempt has been forgotten.
+Status SyncOutcome(const std::filesystem::path& directory);
 // NotFound while there is none.
 Result<AttemptOutcome> ReadOutcome(const std::filesystem::path& directory);
 

@@ -100,28 +100,66 @@ void Get(const Json& json, const char* key, AttemptId& id) {
   Get(part, "number", id.number);
 }
 
+// Writers: what differs from the default. A part of nothing but defaults is left out with its name.
+template <class T>
+void Put(Json& json, const char* key, const T& value, const T& otherwise) {
+  if (value != otherwise) json[key] = value;
+}
+
+void Put(Json& json, const char* key, Duration value, Duration otherwise) {
+  Put(json, key, value.count(), otherwise.count());
+}
+
+template <class Enum, std::size_t size>
+void Put(Json& json, const char* key, const std::array<std::string_view, size>& words, Enum value,
+         Enum otherwise) {
+  if (value != otherwise) json[key] = Word(words, value);
+}
+
+void PutPart(Json& json, const char* key, Json part) {
+  if (!part.empty()) json[key] = std::move(part);
+}
+
 Json LimitsJson(const OutputLimits& limits) {
-  return {{"stdout_bytes", limits.stdout_bytes},
-          {"stderr_bytes", limits.stderr_bytes},
-          {"combined_bytes", limits.combined_bytes},
-          {"truncation", Word(kTruncations, limits.truncation)}};
+  const OutputLimits none;
+  Json json = Json::object();
+  Put(json, "stdout_bytes", limits.stdout_bytes, none.stdout_bytes);
+  Put(json, "stderr_bytes", limits.stderr_bytes, none.stderr_bytes);
+  Put(json, "combined_bytes", limits.combined_bytes, none.combined_bytes);
+  Put(json, "truncation", kTruncations, limits.truncation, none.truncation);
+  return json;
 }
 
 Json ClaudeJson(const ClaudeOptions& claude) {
-  return {{"system_prompt", claude.system_prompt},
-          {"permission_mode", claude.permission_mode},
-          {"tools", claude.tools},
-          {"disallowed_tools", claude.disallowed_tools},
-          {"allowed_directories", claude.allowed_directories},
-          {"max_turns", claude.max_turns}};
+  const ClaudeOptions none;
+  Json json = Json::object();
+  Put(json, "system_prompt", claude.system_prompt, none.system_prompt);
+  Put(json, "permission_mode", claude.permission_mode, none.permission_mode);
+  Put(json, "tools", claude.tools, none.tools);
+  Put(json, "disallowed_tools", claude.disallowed_tools, none.disallowed_tools);
+  Put(json, "allowed_directories", claude.allowed_directories, none.allowed_directories);
+  Put(json, "max_turns", claude.max_turns, none.max_turns);
+  return json;
 }
 
 Json MockJson(const MockOptions& mock) {
-  return {{"fail", NameOrEmpty(mock.fail)},
-          {"retry_after_us", mock.retry_after.count()},
-          {"sleep_us", mock.sleep.count()},
-          {"output", mock.output},
-          {"result_json", mock.result_json}};
+  const MockOptions none;
+  Json json = Json::object();
+  Put(json, "fail", NameOrEmpty(mock.fail), NameOrEmpty(none.fail));
+  Put(json, "retry_after_us", mock.retry_after, none.retry_after);
+  Put(json, "sleep_us", mock.sleep, none.sleep);
+  Put(json, "output", mock.output, none.output);
+  Put(json, "result_json", mock.result_json, none.result_json);
+  return json;
+}
+
+Json UsageJson(const Usage& usage) {
+  const Usage none;
+  Json json = Json::object();
+  Put(json, "input_tokens", usage.input_tokens, none.input_tokens);
+  Put(json, "output_tokens", usage.output_tokens, none.output_tokens);
+  Put(json, "cost_usd", usage.cost_usd, none.cost_usd);
+  return json;
 }
 
 void ReadCommand(const Json& json, AttemptSpec& spec) {
@@ -192,35 +230,37 @@ Result<T> FromJson(const std::string& text, const char* what, Read read) {
 }  // namespace
 
 std::string ToJson(const AttemptSpec& spec) {
-  return Dump({{"version", kVersion},
-               {"id", IdJson(spec.id)},
-               {"token", spec.token},
-               {"kind", Word(kKinds, spec.kind)},
-               {"task", spec.task},
-               {"agent", spec.agent},
-               {"model", spec.model},
-               {"shell", spec.shell},
-               {"argv", spec.argv},
-               {"script_content", spec.script_content},
-               {"script_file", spec.script_file},
-               {"pass_env", spec.pass_env},
-               {"env", spec.env},
-               {"run_dir", spec.run_dir},
-               {"working_dir", spec.working_dir},
-               {"create_working_dir", spec.create_working_dir},
-               {"prompt_mode", Word(kPromptModes, spec.prompt_mode)},
-               {"result_mode", Word(kResultModes, spec.result_mode)},
-               {"prompt", spec.prompt},
-               {"inputs_json", spec.inputs_json},
-               {"capture_stdout", spec.capture_stdout},
-               {"capture_stderr", spec.capture_stderr},
-               {"output_path", spec.output_path},
-               {"timeout_us", spec.timeout.count()},
-               {"silence_us", spec.silence.count()},
-               {"limits", LimitsJson(spec.limits)},
-               {"claude", ClaudeJson(spec.claude)},
-               {"mock", MockJson(spec.mock)},
-               {"collection_format", Word(kCollectionFormats, spec.collection_format)}});
+  const AttemptSpec none;
+  Json json = {{"version", kVersion}, {"id", IdJson(spec.id)}};
+  Put(json, "token", spec.token, none.token);
+  Put(json, "kind", kKinds, spec.kind, none.kind);
+  Put(json, "task", spec.task, none.task);
+  Put(json, "agent", spec.agent, none.agent);
+  Put(json, "model", spec.model, none.model);
+  Put(json, "shell", spec.shell, none.shell);
+  Put(json, "argv", spec.argv, none.argv);
+  Put(json, "script_content", spec.script_content, none.script_content);
+  Put(json, "script_file", spec.script_file, none.script_file);
+  Put(json, "pass_env", spec.pass_env, none.pass_env);
+  Put(json, "env", spec.env, none.env);
+  Put(json, "run_dir", spec.run_dir, none.run_dir);
+  Put(json, "working_dir", spec.working_dir, none.working_dir);
+  Put(json, "create_working_dir", spec.create_working_dir, none.create_working_dir);
+  Put(json, "prompt_mode", kPromptModes, spec.prompt_mode, none.prompt_mode);
+  Put(json, "result_mode", kResultModes, spec.result_mode, none.result_mode);
+  Put(json, "prompt", spec.prompt, none.prompt);
+  Put(json, "inputs_json", spec.inputs_json, none.inputs_json);
+  Put(json, "capture_stdout", spec.capture_stdout, none.capture_stdout);
+  Put(json, "capture_stderr", spec.capture_stderr, none.capture_stderr);
+  Put(json, "output_path", spec.output_path, none.output_path);
+  Put(json, "timeout_us", spec.timeout, none.timeout);
+  Put(json, "silence_us", spec.silence, none.silence);
+  PutPart(json, "limits", LimitsJson(spec.limits));
+  PutPart(json, "claude", ClaudeJson(spec.claude));
+  PutPart(json, "mock", MockJson(spec.mock));
+  Put(json, "collection_format", kCollectionFormats, spec.collection_format,
+      none.collection_format);
+  return Dump(json);
 }
 
 Result<AttemptSpec> SpecFromJson(const std::string& text) {
@@ -238,26 +278,24 @@ Result<AttemptSpec> SpecFromJson(const std::string& text) {
 }
 
 std::string ToJson(const AttemptOutcome& outcome) {
-  return Dump({{"version", kVersion},
-               {"id", IdJson(outcome.id)},
-               {"failure", NameOrEmpty(outcome.failure)},
-               {"message", outcome.message},
-               {"output", outcome.output},
-               {"error_output", outcome.error_output},
-               {"result_json", outcome.result_json},
-               {"started_us", Count(outcome.started)},
-               {"ended_us", Count(outcome.ended)},
-               {"exit_code", outcome.exit_code},
-               {"signal", outcome.signal},
-               {"retry_after_us", outcome.retry_after.count()},
-               {"usage",
-                {{"input_tokens", outcome.usage.input_tokens},
-                 {"output_tokens", outcome.usage.output_tokens},
-                 {"cost_usd", outcome.usage.cost_usd}}},
-               {"session", outcome.session},
-               {"denied_tools", outcome.denied_tools},
-               {"events", outcome.events},
-               {"never_started", outcome.never_started}});
+  const AttemptOutcome none;
+  Json json = {{"version", kVersion}, {"id", IdJson(outcome.id)}};
+  Put(json, "failure", NameOrEmpty(outcome.failure), NameOrEmpty(none.failure));
+  Put(json, "message", outcome.message, none.message);
+  Put(json, "output", outcome.output, none.output);
+  Put(json, "error_output", outcome.error_output, none.error_output);
+  Put(json, "result_json", outcome.result_json, none.result_json);
+  json["started_us"] = Count(outcome.started);
+  json["ended_us"] = Count(outcome.ended);
+  Put(json, "exit_code", outcome.exit_code, none.exit_code);
+  Put(json, "signal", outcome.signal, none.signal);
+  Put(json, "retry_after_us", outcome.retry_after, none.retry_after);
+  PutPart(json, "usage", UsageJson(outcome.usage));
+  Put(json, "session", outcome.session, none.session);
+  Put(json, "denied_tools", outcome.denied_tools, none.denied_tools);
+  Put(json, "events", outcome.events, none.events);
+  Put(json, "never_started", outcome.never_started, none.never_started);
+  return Dump(json);
 }
 
 Result<AttemptOutcome> OutcomeFromJson(const std::string& text) {
@@ -292,7 +330,7 @@ Status WriteStart(const std::filesystem::path& directory, const StartRecord& sta
                      {"started_us", Count(start.started)},
                      {"token", start.token},
                      {"cgroup", start.cgroup}};
-  return WriteWholeFile(directory / "started.json", Dump(json), false);
+  return WriteFile(directory / "started.json", Dump(json));
 }
 
 Result<StartRecord> ReadStart(const std::filesystem::path& directory) {

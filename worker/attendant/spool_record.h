@@ -33,6 +33,9 @@ Result<StartRecord> ReadStart(const std::filesystem::path& directory);
 // What the name of an attempt's directory says.
 AttemptId IdOfDirectory(const std::filesystem::path& directory);
 
+// What was made for the agent's eyes, and what it left there.
+void RemovePrivateFiles(const std::filesystem::path& directory);
+
 // Held until the Fd is closed or the process ends. Locked if another process has it.
 Result<Fd> LockSpool(const std::filesystem::path& directory);
 

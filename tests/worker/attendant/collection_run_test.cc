@@ -104,7 +104,7 @@ TEST_F(CollectionRun, SaysThatARunDirectoryIsMissing) {
 TEST_F(CollectionRun, FailsForAWhileIfTheSystemDoes) {
   Write("lines", "1\n");
   const AttemptSpec spec = Reading("lines", CollectionFormat::Lines);
-  std::filesystem::create_directories(Directory(spec) / "private" / "result.json.tmp");
+  std::filesystem::create_directories(Directory(spec) / "private" / "result.json");
 
   const AttemptOutcome outcome = Run(spec);
 

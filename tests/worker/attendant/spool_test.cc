@@ -141,13 +141,43 @@ TEST_F(SpoolTest, KeepsSpecAndOutcome) {
   EXPECT_EQ(ReadOutcome(directory_).error().code, ErrorCode::NotFound);
 
   AttemptOutcome outcome = FullOutcome();
-  ASSERT_TRUE(WriteOutcome(directory_, outcome).has_value());
+  ASSERT_TRUE(WriteOutcome(directory_, outcome, true).has_value());
   EXPECT_EQ(ReadOutcome(directory_).value(), outcome);
 
   AttemptOutcome other = outcome;
   other.message = "another";
-  EXPECT_TRUE(WriteOutcome(directory_, other).has_value());
+  EXPECT_TRUE(WriteOutcome(directory_, other, true).has_value());
   EXPECT_EQ(ReadOutcome(directory_).value(), outcome) << "written once";
+}
+
+TEST_F(SpoolTest, AnOutcomeMayBeSyncedAfterwards) {
+  ASSERT_TRUE(WriteSpec(root_, spec_).has_value());
+  ASSERT_TRUE(WriteOutcome(directory_, FullOutcome(), false).has_value());
+
+  EXPECT_TRUE(SyncOutcome(directory_).has_value());
+
+  EXPECT_EQ(ReadOutcome(directory_).value(), FullOutcome());
+  ASSERT_TRUE(ForgetAttempt(root_, spec_.id).has_value());
+  EXPECT_TRUE(SyncOutcome(directory_).has_value()) << "nobody waits for it any more";
+}
+
+// As of a daemon that died while it wrote, or a disk that was full.
+TEST_F(SpoolTest, TakesAHalfStartRecordForNoStart) {
+  ASSERT_TRUE(WriteSpec(root_, spec_).has_value());
+  std::ofstream(directory_ / "started.json") << "{\"atten";
+
+  EXPECT_TRUE(InspectSpool(directory_).value().outcome.value().never_started);
+}
+
+TEST_F(SpoolTest, HandsBackAnAttemptOfHalfASpec) {
+  std::filesystem::create_directory(directory_);
+  std::ofstream(directory_ / "lock") << BootId();
+  std::ofstream(directory_ / "spec.json") << "{\"id\":";
+
+  const AttemptOutcome outcome = InspectSpool(directory_).value().outcome.value();
+
+  EXPECT_TRUE(outcome.never_started);
+  EXPECT_EQ(outcome.id, spec_.id);
 }
 
 TEST_F(SpoolTest, IsPrivate) {
@@ -300,7 +330,7 @@ TEST_F(SpoolTest, WritesNoHalfOutcome) {
   ASSERT_TRUE(WriteSpec(root_, spec_).has_value());
   std::filesystem::create_symlink("/dev/full", directory_ / "outcome.json.tmp");
 
-  const Status written = WriteOutcome(directory_, FullOutcome());
+  const Status written = WriteOutcome(directory_, FullOutcome(), true);
 
   ASSERT_FALSE(written.has_value());
   EXPECT_EQ(written.error().code, ErrorCode::Full);
