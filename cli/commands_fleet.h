@@ -37,6 +37,8 @@ struct CoordinatorCommand {
   double heartbeat_secs = 0;
   double recovery_grace_secs = 0;
   double reconnect_window_secs = 0;
+  double keep_days = 0;
+  std::uint32_t keep_runs = 0;
   std::string metrics = "";
   LogFlags log = {};
 };

@@ -161,18 +161,22 @@ void CoordinatorServer::MakeDaemon(RouterEndpoint router, RunId next_run) {
       spdlog::info("run {} {}", event.run.value, event.status);
     }
   };
-  daemon_ =
-      std::make_unique<CoordinatorDaemon>(std::move(router), *store_,
-                                          CoordinatorOptions{.lease = config_.lease,
-                                                             .heartbeat = config_.heartbeat,
-                                                             .grace = config_.recovery_grace,
-                                                             .window = config_.reconnect_window,
-                                                             .seed = RandomSeed()},
-                                          next_run, tell);
+  daemon_ = std::make_unique<CoordinatorDaemon>(
+      std::move(router), *store_,
+      CoordinatorOptions{.lease = config_.lease,
+                         .heartbeat = config_.heartbeat,
+                         .grace = config_.recovery_grace,
+                         .window = config_.reconnect_window,
+                         .retention = {.age = config_.keep, .runs = config_.keep_runs},
+                         .seed = RandomSeed()},
+      next_run, tell);
   daemon_->OnNote([](const std::string& note) { spdlog::warn("{}", note); });
   daemon_->OnDispatch(
       [this](std::uint64_t attempts, Duration took) { tally_.OnDispatch(attempts, took); });
-  daemon_->OnCommit([this](const Batch& batch, Duration took) { tally_.OnCommit(batch, took); });
+  daemon_->OnCommit([this](const Batch& batch, Duration took) {
+    tally_.OnCommit(batch, took);
+    for (const RunId run : batch.deleted_runs) spdlog::info("run {} is forgotten", run.value);
+  });
   daemon_->Admit(keys_);
   daemon_->Serve(*store_, fs::path(config_.state_dir) / "db", RandomSeed());
 }
@@ -200,7 +204,10 @@ Status CoordinatorServer::ResumeRuns() {
   if (!runs) return runs.error();
   for (const RunRecord& run : *runs) {
     if (!run.key.empty()) daemon_->KnowKey(run.key, run.id);
-    if (IsFinal(run.state)) continue;
+    if (IsFinal(run.state)) {
+      daemon_->KnowEnded(run.id, run.ended);
+      continue;
+    }
     const Result<Resumable> saved = LoadRun(*store_, run.id);
     if (saved) {
       daemon_->Restore(*saved, false);

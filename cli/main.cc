@@ -143,6 +143,12 @@ void AddCoordinator(CLI::App& app, CoordinatorCommand& command, std::function<in
           "seconds that workers have to come back after a restart");
   seconds("--reconnect-window", command.reconnect_window_secs,
           "seconds that a worker goes on without us");
+  c->add_option("--keep-days", command.keep_days,
+                "forget runs so many days after their end (default: never)")
+      ->check(CLI::Range(kKeepDaysMin, kKeepDaysMax));
+  c->add_option("--keep-runs", command.keep_runs,
+                "keep so many runs that have ended (default: all)")
+      ->check(CLI::Range(std::int64_t{1}, kKeepRunsMax));
   c->add_option("--metrics", command.metrics,
                 "HOST:PORT for Prometheus, or off (default: 127.0.0.1:9464 if it is free)");
   AddLog(c, command.log);

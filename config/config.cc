@@ -34,6 +34,16 @@ void Time(Reader& reader, const Field& field, Duration& time) {
   time = reader.Seconds(field, true).value_or(time);
 }
 
+void ReadKeepDays(Reader& reader, const Field& field, CoordinatorConfig& config) {
+  const std::optional<double> days = reader.Number(field, kKeepDaysMin, kKeepDaysMax);
+  if (days) config.keep = Days(*days);
+}
+
+void ReadKeepRuns(Reader& reader, const Field& field, CoordinatorConfig& config) {
+  const std::optional<std::int64_t> runs = reader.Int(field, 1, kKeepRunsMax);
+  if (runs) config.keep_runs = static_cast<std::uint32_t>(*runs);
+}
+
 void Flag(Reader& reader, const Field& field, bool& flag) {
   flag = reader.Bool(field).value_or(flag);
 }
@@ -85,6 +95,8 @@ constexpr Key<CoordinatorConfig> kCoordinatorKeys[] = {
      [](R& r, const F& f, CoordinatorConfig& c) { Time(r, f, c.recovery_grace); }},
     {"reconnect_window_secs", Support::Now,
      [](R& r, const F& f, CoordinatorConfig& c) { Time(r, f, c.reconnect_window); }},
+    {"keep_days", Support::Now, ReadKeepDays},
+    {"keep_runs", Support::Now, ReadKeepRuns},
     {"metrics", Support::Now, ReadMetrics},
     {"log", Support::Now, [](R& r, const F& f, CoordinatorConfig& c) { ReadLog(r, f, c.log); }},
 };

@@ -28,6 +28,7 @@ void Coordinator::Restore(const Resumable& saved, bool dormant, Instant now, Eff
   const RunId id = saved.checkpoint.run.id;
   const auto [it, added] = runs_.try_emplace(id, LiveRun(saved.checkpoint.run, saved.plan));
   CHECK(added);
+  retention_.Drop(id);
   it->second.Restore(saved.checkpoint, saved.outcomes, dormant, turn);
   for (auto& [name, worker] : pool_.all()) {
     if (worker.session == 0) pool_.Renew(worker, now, options_.grace);
@@ -231,8 +232,7 @@ void Coordinator::OnCommand(const std::string& peer, const ClientCommand& comman
           reply.error = fmt::format("run {} is running; it can be deleted when it has ended",
                                     command.run.value);
         } else {
-          turn.effects.save.deleted_runs.push_back(command.run);
-          std::erase_if(keys_, [&](const auto& entry) { return entry.second == command.run; });
+          ForgetRuns({command.run}, turn.effects);
         }
         break;
     }
@@ -295,6 +295,7 @@ void Coordinator::EndTurn(Instant now, Effects& effects) {
   Turn turn{now, effects, pool_, random_};
   PlaceRuns(turn);
   for (auto& [id, run] : runs_) run.SaveChanges(turn);
+  ForgetRuns(retention_.Take(now), effects);  // None of which this turn saves anything.
   for (auto& [peer, ids] : committed_) {
     for (std::size_t first = 0; first < ids.size(); first += kIdsMax) {
       const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(first);
@@ -305,10 +306,23 @@ void Coordinator::EndTurn(Instant now, Effects& effects) {
   committed_.clear();
   for (Worker* worker : pool_.TakeOrdered()) SendOutbox(*worker, effects);
   NumberOrders(effects);
-  std::erase_if(runs_, [](const auto& entry) { return entry.second.ended(); });
-  effects.wake_at = pool_.next_lease();
+  std::erase_if(runs_, [&](const auto& entry) {
+    if (entry.second.ended()) retention_.Ended(entry.first, now);
+    return entry.second.ended();
+  });
+  effects.wake_at = std::min(pool_.next_lease(), retention_.next());
   for (const auto& [id, run] : runs_)
     effects.wake_at = std::min(effects.wake_at, run.NextTime(now));
+}
+
+void Coordinator::ForgetRuns(const std::vector<RunId>& runs, Effects& effects) {
+  if (runs.empty()) return;
+  const std::set<RunId> forgotten(runs.begin(), runs.end());
+  for (const RunId run : runs) {
+    retention_.Drop(run);
+    effects.save.deleted_runs.push_back(run);
+  }
+  std::erase_if(keys_, [&](const auto& entry) { return forgotten.contains(entry.second); });
 }
 
 void Coordinator::SendOutbox(Worker& worker, Effects& effects) {

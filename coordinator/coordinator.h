@@ -15,6 +15,7 @@
 #include "coordinator/live_run.h"
 #include "coordinator/random.h"
 #include "coordinator/resume.h"
+#include "coordinator/retention.h"
 #include "coordinator/worker_pool.h"
 
 namespace troupe {
@@ -25,6 +26,7 @@ struct CoordinatorOptions {
   Duration grace = std::chrono::seconds(60);    // After a restart, ours or theirs: how long workers
                                                 // may take to come back with what they hold.
   Duration window = std::chrono::seconds(300);  // How long a worker that has lost us goes on.
+  RetentionRules retention = {};
   std::uint64_t seed = 0;
 };
 
@@ -32,7 +34,11 @@ class Coordinator {
  public:
   // `next_run`: the number of the next run that is submitted.
   Coordinator(CoordinatorOptions options, RunId next_run)
-      : options_(options), next_run_(next_run), random_(options.seed), sessions_(random_.Next()) {}
+      : options_(options),
+        next_run_(next_run),
+        random_(options.seed),
+        retention_(options.retention),
+        sessions_(random_.Next()) {}
 
   // A run from the store goes on. `dormant`: it takes the outcomes of what still runs and starts
   // nothing.
@@ -40,6 +46,8 @@ class Coordinator {
 
   // A run of the store was submitted with this idempotency key.
   void KnowKey(const std::string& key, RunId run) { keys_[key] = run; }
+  // A run of the store has ended.
+  void KnowEnded(RunId run, Instant at) { retention_.Ended(run, at); }
   // The run that the key stands for; 0: none.
   RunId RunOfKey(const std::string& key) const;
 
@@ -64,6 +72,7 @@ class Coordinator {
   void LoseWorker(Worker& worker, Turn& turn);
   void ReturnAllBut(const std::set<AttemptId>& holding, Worker& worker, bool began, Turn& turn);
   void PlaceRuns(Turn& turn);
+  void ForgetRuns(const std::vector<RunId>& runs, Effects& effects);
   void SendOutbox(Worker& worker, Effects& effects);
   void NumberOrders(Effects& effects);
   LiveRun* Live(RunId run);
@@ -73,6 +82,7 @@ class Coordinator {
   Random random_;
   WorkerPool pool_;
   std::map<RunId, LiveRun> runs_;
+  Retention retention_;
   std::map<std::string, RunId> keys_;                        // Idempotency keys, of ended runs too.
   std::map<std::string, std::vector<AttemptId>> committed_;  // By peer: to acknowledge this turn.
   std::uint64_t sessions_;  // Drawn at start: not those of a predecessor.

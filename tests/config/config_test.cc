@@ -40,6 +40,8 @@ lease_secs: 10
 heartbeat_secs: 2.5
 recovery_grace_secs: 30
 reconnect_window_secs: 600
+keep_days: 1.5
+keep_runs: 1000
 metrics: {listen: "[::1]:9464"}
 log: {format: json, level: warn}
 )",
@@ -55,6 +57,8 @@ log: {format: json, level: warn}
   EXPECT_EQ(c.heartbeat, milliseconds(2'500));
   EXPECT_EQ(c.recovery_grace, seconds(30));
   EXPECT_EQ(c.reconnect_window, seconds(600));
+  EXPECT_EQ(c.keep, std::chrono::hours(36));
+  EXPECT_EQ(c.keep_runs, 1'000U);
   EXPECT_EQ(c.metrics_listen, "[::1]:9464");
   EXPECT_EQ(c.log.format, LogConfig::Format::Json);
   EXPECT_EQ(c.log.level, LogConfig::Level::Warn);
