@@ -231,6 +231,8 @@ TEST_F(ClientServiceTest, ARenewedWatchGoesOnAndAStoppedOneEnds) {
   const ClientEvents renewed = AskFor<ClientEvents>(client, ClientWatch{9, run});
   EXPECT_EQ(renewed.stream, begin.stream);
   Say(client, ClientWatch{9, run, true});
+  AskFor<ClientWorkers>(client,
+                        ClientListWorkers{10});  // Answered behind it, before a worker comes.
   Join();
 
   const ClientEvents anew = AskFor<ClientEvents>(client, ClientWatch{9, run});

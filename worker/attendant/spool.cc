@@ -25,7 +25,7 @@ namespace {
 constexpr std::size_t kSpecBytesMax = std::size_t{256} << 20;
 constexpr std::size_t kOutcomeBytesMax = std::size_t{1} << 30;
 constexpr Duration kKillPatience = std::chrono::seconds(2);
-constexpr int kLockTries = 100;
+constexpr int kLockTries = 1'000;
 constexpr std::string_view kForgotten = ".forgotten-";
 
 template <class Number>
