@@ -90,7 +90,7 @@ AttemptOutcome OutcomeOfTheDead(const std::filesystem::path& directory) {
 
   // WriteSpec leaves in the lock the boot in which it ran: a start that is not on record did not
   // happen, unless the record was lost with the machine's power.
-  const std::string boot = BootId();
+  const std::string& boot = BootId();
   const Result<StartRecord> start = ReadStart(directory);
   const Result<std::string> lock = ReadWholeFile(directory / "lock", 4096);
   const std::string written_in = start ? start->boot_id : lock ? *lock : "";
