@@ -49,20 +49,20 @@ Result<std::string> ReadWholeFile(const std::filesystem::path& path, std::size_t
   if (!S_ISREG(status.st_mode)) {
     return Error{ErrorCode::Invalid, fmt::format("{} is not a regular file", path.string())};
   }
-  // Those of /proc have no size.
-  const std::size_t expected = std::min(static_cast<std::size_t>(status.st_size), bytes_max);
-  std::string text(std::max<std::size_t>(expected + 1, kReadBytesMin), '\0');
-  std::size_t size = 0;
+  // It may grow meanwhile, and those of /proc have no size.
+  const auto expected = static_cast<std::size_t>(status.st_size);
+  std::string text(expected > bytes_max ? 0 : std::max(expected + 1, kReadBytesMin), '\0');
+  std::size_t size = expected > bytes_max ? expected : 0;
   for (;;) {
+    if (size > bytes_max) {
+      return Error{ErrorCode::Invalid,
+                   fmt::format("{} holds more than {} bytes", path.string(), bytes_max)};
+    }
     const ssize_t n = ::read(file.get(), text.data() + size, text.size() - size);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return SystemError("read", path, errno);
     if (n == 0) break;
     size += static_cast<std::size_t>(n);
-    if (size > bytes_max) {
-      return Error{ErrorCode::Invalid,
-                   fmt::format("{} holds more than {} bytes", path.string(), bytes_max)};
-    }
     if (size == text.size()) text.resize(2 * size);
   }
   text.resize(size);
@@ -111,9 +111,12 @@ Status SyncFile(const std::filesystem::path& path) {
 
 Status RemoveTree(const std::filesystem::path& path, std::initializer_list<const char*> likely) {
   if (likely.size() > 0) {
+    const Fd inside(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     for (const char* name : likely) {
-      const std::filesystem::path inner = path / name;
-      if (::unlink(inner.c_str()) != 0 && errno == EISDIR) ::rmdir(inner.c_str());
+      if (!inside.open()) break;
+      if (::unlinkat(inside.get(), name, 0) != 0 && errno == EISDIR) {
+        ::unlinkat(inside.get(), name, AT_REMOVEDIR);
+      }
     }
     if (::rmdir(path.c_str()) == 0 || errno == ENOENT) return {};
   }
