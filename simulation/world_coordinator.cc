@@ -204,8 +204,8 @@ void World::Submit(std::uint32_t number) {
 
 // As the daemon does it: commit, restore, go on.
 void World::Redrive(RunId run) {
-  const LedgerRun* ledger = ledger_.Find(run);
   if (coordinator_ == nullptr || !LandAll()) return;
+  const LedgerRun* ledger = ledger_.Find(run);  // What has just landed may have deleted it.
   if (ledger == nullptr || !IsFinal(ledger->run.state)) return;
   if (ledger->run.state == RunState::Succeeded || coordinator_->Find(run) != nullptr) return;
   Resumable saved{.checkpoint = *disk_.Load(run), .plan = ledger->plan};
@@ -230,8 +230,8 @@ void World::Redrive(RunId run) {
 }
 
 void World::Discard(RunId run) {
-  const LedgerRun* ledger = ledger_.Find(run);
   if (coordinator_ == nullptr || !LandAll()) return;
+  const LedgerRun* ledger = ledger_.Find(run);
   if (ledger == nullptr || !IsFinal(ledger->run.state)) return;
   const Result<Batch> batch =
       DiscardDeadLetters({.checkpoint = *disk_.Load(run), .plan = ledger->plan}, {});
