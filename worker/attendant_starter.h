@@ -30,7 +30,7 @@ class AttendantStarter {
   Status StartZygote();
   void EndZygote();
   bool Order(const std::string& directory);
-  // None: the zygote is gone.
+  // False: the zygote is gone.
   bool TakeAnswer(std::vector<Result<pid_t>>& pids);
 
   std::filesystem::path program_;
