@@ -24,7 +24,8 @@ class FilesTest : public testing::Test {
 };
 
 TEST_F(FilesTest, ReadsFilesOfAnySizeUpToTheLimit) {
-  for (const std::size_t size : {0, 1, 4095, 4096, 4097, 100'000}) {
+  for (const std::size_t size :
+       std::initializer_list<std::size_t>{0, 1, 4095, 4096, 4097, 100'000}) {
     const std::string text(size, 'x');
     ASSERT_TRUE(WriteFile(root_ / "f", text).has_value());
     EXPECT_EQ(ReadWholeFile(root_ / "f", size).value(), text);
