@@ -94,7 +94,7 @@ bool AttendantStarter::TakeAnswer(std::vector<Result<pid_t>>& pids) {
 
 std::vector<Result<pid_t>> AttendantStarter::Start(const std::vector<std::string>& directories) {
   std::vector<Result<pid_t>> pids;
-  Error why = CannotStart(program_, ECHILD);
+  Error why{ErrorCode::Io, fmt::format("cannot start {}: it does not answer", program_.string())};
   for (int zygotes = 0; pids.size() < directories.size() && zygotes < kZygotesMax; ++zygotes) {
     if (socket_ < 0) {
       if (Status started = StartZygote(); !started) {

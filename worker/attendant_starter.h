@@ -23,8 +23,9 @@ class AttendantStarter {
   AttendantStarter(const AttendantStarter&) = delete;
   AttendantStarter& operator=(const AttendantStarter&) = delete;
 
-  // One for each of these spool directories: its pid, or why there is none. If the zygote dies
-  // meanwhile another one begins anew; the spool lets no attempt run twice.
+  // One for each of these spool directories: its pid, or why none is known: then the spool tells
+  // whether there is one. If the zygote dies meanwhile another one begins anew; the spool lets no
+  // attempt run twice.
   std::vector<Result<pid_t>> Start(const std::vector<std::string>& directories);
 
  private:

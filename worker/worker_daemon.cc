@@ -195,10 +195,20 @@ void WorkerDaemon::Start(const std::vector<AttemptSpec>& specs) {
   }
   const std::vector<Result<pid_t>> pids = attendants_.Start(directories);
   for (std::size_t i = 0; i < pids.size(); ++i) {
+    const AttemptSpec& spec = *written[i];
     if (pids[i]) {
-      Watch(written[i]->id, *pids[i], true);
+      Watch(spec.id, *pids[i], true);
+      continue;
+    }
+    // A zygote may have died between its fork and its answer. Who has the lock decides: an
+    // attendant goes on, or from here on none begins.
+    const Result<SpoolState> state = InspectSpool(directories[i]);
+    if (state && state->running) {
+      Watch(spec.id, state->attendant, false);
+    } else if (state && state->outcome && !state->outcome->never_started) {
+      core_.OnAttemptEnded(*state->outcome, clock_.Now());
     } else {
-      Fail(*written[i], FailureClass::Transient, pids[i].error().message);
+      Fail(spec, FailureClass::Transient, pids[i].error().message);
     }
   }
 }

@@ -302,6 +302,30 @@ tasks:
         self.assertEqual((self.directory / "ran").read_text(), "a\n")
         self.assertEqual(self.export()["task_attempts"], {"a": 1})
 
+    def test_an_attempt_whose_start_was_never_confirmed_runs_once(self):
+        # Starts the attendant that is asked for, and dies without an answer.
+        silent = f"""#!/usr/bin/env python3
+import os, socket, subprocess, time
+directory = socket.socket(fileno=0).recv(4096).decode()
+if directory:
+    subprocess.Popen(["{pathlib.Path(PROGRAM).parent}/troupe-attendant", directory], stdin=subprocess.DEVNULL)
+    while not os.path.exists(directory + "/started.json"):
+        time.sleep(0.01)
+"""
+        program = self.directory / "troupe"
+        shutil.copy(PROGRAM, program)
+        self.write(silent, "troupe-attendant")
+        (self.directory / "troupe-attendant").chmod(0o755)
+        self.write("name: k\ntasks:\n  a: {command: 'echo x >> ran; while [ ! -e go ]; do sleep 0.02; done'}\n")
+        process = subprocess.Popen([program, "run", "flow.yaml"], cwd=self.directory, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.kill)
+        self.eventually(lambda: (self.directory / "ran").exists())
+        (self.directory / "go").touch()
+        self.assertEqual(process.wait(20 * SLOWNESS), 0)
+        self.assertEqual((self.directory / "ran").read_text(), "x\n")
+        self.assertEqual(self.export()["task_attempts"], {"a": 1})
+
     def test_an_attempt_that_ended_while_nobody_was_there_is_taken(self):
         self.write("name: k\ntasks:\n  a: {command: 'touch began; while [ ! -e go ]; do sleep 0.02; done; echo out'}\n")
         process = self.running()
