@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "base/pidfd.h"
+#include "worker/attendant/spool.h"
 
 extern char** environ;
 
@@ -38,11 +39,8 @@ Result<LocalWorkers> LocalWorkers::Start(const LocalWorkersOptions& options) {
     const std::string name = entry.path().filename().string();
     const bool known = std::any_of(workers.processes_.begin(), workers.processes_.end(),
                                    [&](const Process& p) { return p.name == name; });
-    const fs::path spool = entry.path() / "spool";
-    std::error_code ignored;
-    const auto attempts = fs::directory_iterator(spool, ignored);
-    const bool holds = !ignored && std::any_of(begin(attempts), end(attempts),
-                                               [](const auto& e) { return e.is_directory(); });
+    const auto attempts = ListSpool(entry.path() / "spool");
+    const bool holds = attempts && !attempts->empty();
     if (!known && holds) workers.processes_.push_back({.name = name, .slots = 0});
   }
   for (Process& process : workers.processes_) {

@@ -24,7 +24,7 @@ MAY_USE = {
     "cli": {"base", "workflow", "protocol", "config", "storage", "coordinator", "worker", "worker/attendant", "simulation"},
 }
 # The worker's daemon and what starts attendants for it know the attendant's spool.
-EXTRA = {f"worker/{name}.cc": {"worker/attendant"} for name in ("worker_daemon", "attendant_starter")}
+EXTRA = {f"worker/{name}.cc": {"worker/attendant"} for name in ("worker_daemon", "attendant_pool")}
 
 # An outside library's headers, and the files that may include them. JSON, fmt and CLI11 are for .cc
 # files only; the others have one home each.
@@ -44,7 +44,7 @@ PRIVATE_HEADERS = {"worker/attendant/json_text.h"}
 
 # Cores: no clock, thread, socket, file, random device or hash order.
 CORES = ["coordinator", "worker", "simulation"]
-EDGE = re.compile(r"(_daemon|^client_service|^background|^attendant_starter)\.(h|cc)$")
+EDGE = re.compile(r"(_daemon|^client_service|^background|^attendant_pool)\.(h|cc)$")
 IMPURE_HEADERS = r"<(thread|mutex|atomic|condition_variable|random|filesystem|fstream|iostream|ctime|unordered_map|unordered_set|sys/.*|unistd\.h|fcntl\.h|poll\.h|signal\.h|time\.h)>"
 IMPURE_WORDS = r"\b(system_clock|steady_clock|random_device|getenv|std::rand)\b"
 

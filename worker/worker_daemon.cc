@@ -25,7 +25,7 @@
 #include "protocol/zmq_endpoint.h"
 #include "worker/attendant/collection.h"
 #include "worker/attendant/spool.h"
-#include "worker/attendant_starter.h"
+#include "worker/attendant_pool.h"
 
 namespace troupe {
 namespace {
@@ -36,19 +36,24 @@ constexpr Duration kWaitMax = std::chrono::seconds(1);
 constexpr std::size_t kOutputBytes = 256u << 10;  // In one message.
 constexpr std::size_t kUnsaidMax = 1'000;
 constexpr Duration kLastWords = std::chrono::milliseconds(300);
+constexpr Duration kIdleMax = std::chrono::seconds(10);  // Of an attendant.
 constexpr Duration kLookAgain = std::chrono::milliseconds(20);
 static_assert(kCollectionBytesMax <= kOutcomeBytesMax);
 // Behind others of up to 8 MiB, and with its other fields.
 static_assert(kOutcomeBytesMax + (16u << 20) <= kFrameBytesMax);
 
-// An attempt under an attendant: `pidfd` becomes readable when the attendant ends. -1: its pid was
-// not known yet; look again.
+// An attempt under an attendant. `fd` is readable when that may have ended it: of an attendant of
+// the pool, or the pidfd of one that another daemon has started. -1: its pid was not known yet;
+// look again.
 struct Watched {
-  int pidfd = -1;
-  pid_t pid = 0;
-  bool child = false;
+  int fd = -1;
+  bool ours = false;  // Of the pool.
   bool stop = false;  // Was ordered before its pid was known.
 };
+
+int PidfdOf(const SpoolState& running) {
+  return running.attendant > 0 ? OpenPidfd(running.attendant) : -1;
+}
 
 std::uint64_t RandomNumber() {
   std::random_device device;
@@ -97,7 +102,7 @@ class WorkerDaemon {
       : options_(options),
         endpoint_(std::move(endpoint)),
         core_(options.worker),
-        attendants_(options.attendant),
+        attendants_(options.attendant, fs::absolute(options.spool)),
         signals_(signals),
         lock_(lock),
         fence_(FenceNow()) {}
@@ -105,17 +110,20 @@ class WorkerDaemon {
   Status Run();
 
  private:
-  void Begin();
+  Status Begin();
   void CarryOut(WorkerEffects& effects);
   void Start(const std::vector<AttemptSpec>& specs);
   void Mimic(const AttemptSpec& spec);
   void StopAttempt(const AttemptId& id);
-  void Watch(const AttemptId& id, pid_t pid, bool child);
+  std::string DirectoryOf(const AttemptId& id) const {
+    return SpoolDirectory(options_.spool, id).string();
+  }
+  void Watch(const AttemptId& id, int fd, bool ours);
   void LookAt(const AttemptId& id);
   void Send(const ToCoordinator& message);
   void SendOutput(const ReadOutput& read);
   void Flush();
-  void Fail(const AttemptSpec& spec, FailureClass failure, const std::string& message);
+  void Fail(const AttemptId& id, FailureClass failure, const std::string& message);
   bool TakeSignals(WorkerEffects& effects);
   void TellStatus();
   void SyncOutcomes(Duration older_than);
@@ -125,7 +133,7 @@ class WorkerDaemon {
   const WorkerDaemonOptions& options_;
   DealerEndpoint endpoint_;
   WorkerCore core_;
-  AttendantStarter attendants_;
+  AttendantPool attendants_;
   int signals_;
   int lock_;
   Fence fence_;  // As it is in the lock file.
@@ -138,28 +146,23 @@ class WorkerDaemon {
   std::deque<std::string> unsaid_;  // While there is no connection. The core repeats what matters.
 };
 
-void WorkerDaemon::Watch(const AttemptId& id, pid_t pid, bool child) {
+void WorkerDaemon::Watch(const AttemptId& id, int fd, bool ours) {
   Watched& w = watched_[id];
-  w.pid = pid;
-  w.child = child;
-  w.pidfd = pid > 0 ? OpenPidfd(pid) : -1;
+  w.fd = fd;
+  w.ours = ours;
   if (w.stop) StopAttempt(id);
 }
 
-void WorkerDaemon::Begin() {
+Status WorkerDaemon::Begin() {
   std::vector<AttemptId> running;
   std::vector<AttemptOutcome> ended;
   const Result<std::vector<AttemptId>> ids = ListSpool(options_.spool);
-  for (const AttemptId& id : ids ? *ids : std::vector<AttemptId>{}) {
-    Result<SpoolState> state = InspectSpool(SpoolDirectory(options_.spool, id));
-    if (!state) {
-      spdlog::error("attempt {} in the spool is left alone: {}", ToString(id),
-                    state.error().message);
-      continue;
-    }
-    if (state->running) {
+  if (!ids) return ids.error();
+  for (const AttemptId& id : *ids) {
+    Result<SpoolState> state = InspectSpool(DirectoryOf(id));
+    if (!state || state->running) {  // Without a state it is not known to be none: look again.
       running.push_back(id);
-      Watch(id, state->attendant, false);
+      Watch(id, state ? PidfdOf(*state) : -1, false);
     } else if (state->outcome) {
       unsynced_[id] = clock_.Now();
       ended.push_back(*std::move(state->outcome));
@@ -170,12 +173,13 @@ void WorkerDaemon::Begin() {
   WorkerEffects effects;
   core_.Begin(running, std::move(ended), clock_.Now(), effects);
   CarryOut(effects);
+  return {};
 }
 
-// Reports an attempt that could not even begin.
-void WorkerDaemon::Fail(const AttemptSpec& spec, FailureClass failure, const std::string& message) {
+// Reports an attempt of which the spool says nothing.
+void WorkerDaemon::Fail(const AttemptId& id, FailureClass failure, const std::string& message) {
   AttemptOutcome outcome;
-  outcome.id = spec.id;
+  outcome.id = id;
   outcome.failure = failure;
   outcome.message = message;
   outcome.started = outcome.ended = clock_.Now();
@@ -183,32 +187,16 @@ void WorkerDaemon::Fail(const AttemptSpec& spec, FailureClass failure, const std
 }
 
 void WorkerDaemon::Start(const std::vector<AttemptSpec>& specs) {
-  std::vector<const AttemptSpec*> written;
-  std::vector<std::string> directories;
   for (const AttemptSpec& spec : specs) {
     if (Status done = WriteSpec(options_.spool, spec); !done) {
-      Fail(spec, FailureClass::Transient, done.error().message);
+      Fail(spec.id, FailureClass::Transient, done.error().message);
       continue;
     }
-    written.push_back(&spec);
-    directories.push_back(SpoolDirectory(options_.spool, spec.id).string());
-  }
-  const std::vector<Result<pid_t>> pids = attendants_.Start(directories);
-  for (std::size_t i = 0; i < pids.size(); ++i) {
-    const AttemptSpec& spec = *written[i];
-    if (pids[i]) {
-      Watch(spec.id, *pids[i], true);
-      continue;
-    }
-    // A zygote may have died between its fork and its answer. Who has the lock decides: an
-    // attendant goes on, or from here on none begins.
-    const Result<SpoolState> state = InspectSpool(directories[i]);
-    if (state && state->running) {
-      Watch(spec.id, state->attendant, false);
-    } else if (state && state->outcome && !state->outcome->never_started) {
-      core_.OnAttemptEnded(*state->outcome, clock_.Now());
+    const Result<int> attendant = attendants_.Attend(DirectoryOf(spec.id));
+    if (attendant) {
+      Watch(spec.id, *attendant, true);
     } else {
-      Fail(spec, FailureClass::Transient, pids[i].error().message);
+      Fail(spec.id, FailureClass::Transient, attendant.error().message);
     }
   }
 }
@@ -239,36 +227,46 @@ void WorkerDaemon::Mimic(const AttemptSpec& spec) {
 void WorkerDaemon::StopAttempt(const AttemptId& id) {
   const auto it = watched_.find(id);
   if (it == watched_.end()) return;
-  it->second.stop = it->second.pidfd < 0;
-  if (it->second.stop) return;
-  SignalPidfd(it->second.pidfd, SIGTERM);
+  const Watched& w = it->second;
+  it->second.stop = w.fd < 0;
+  if (w.fd < 0) return;
+  if (w.ours) {
+    attendants_.Stop(w.fd, DirectoryOf(id));
+  } else {
+    SignalPidfd(w.fd, SIGTERM);
+  }
 }
 
-// Its attendant has ended, or was not known yet.
+// Its attendant may have ended it, or was not known yet.
 void WorkerDaemon::LookAt(const AttemptId& id) {
   Watched& w = watched_.at(id);
-  if (w.child && w.pidfd >= 0) {
-    siginfo_t info;
-    waitid(P_PIDFD, static_cast<id_t>(w.pidfd), &info, WEXITED);
+  using Heard = AttendantPool::Heard;
+  const Heard heard = w.ours ? attendants_.Hear(w.fd) : Heard::Gone;
+  if (heard == Heard::Nothing) return;
+  if (!w.ours && w.fd >= 0) close(w.fd);
+  Result<SpoolState> state = Error{ErrorCode::NotFound, ""};
+  if (heard == Heard::Ended) {
+    Result<AttemptOutcome> outcome = ReadOutcome(DirectoryOf(id));
+    if (outcome) state = SpoolState{.outcome = *std::move(outcome)};
   }
-  Result<SpoolState> state = InspectSpool(SpoolDirectory(options_.spool, id));
-  if (w.pidfd >= 0) close(w.pidfd);
+  if (!state) state = InspectSpool(DirectoryOf(id));
   if (state && state->running) {
-    Watch(id, state->attendant, false);
+    Watch(id, PidfdOf(*state), false);
     return;
   }
+  const bool ours = w.ours;
   watched_.erase(id);
   if (state && state->outcome) {
+    if (ours && state->outcome->never_started) {
+      Fail(id, FailureClass::Transient,
+           fmt::format("{} ended before it began", options_.attendant.string()));
+      return;
+    }
     unsynced_[id] = clock_.Now();
     core_.OnAttemptEnded(*std::move(state->outcome), clock_.Now());
     return;
   }
-  AttemptOutcome outcome;
-  outcome.id = id;
-  outcome.failure = FailureClass::Crashed;
-  outcome.message = state ? "the attendant left no outcome" : state.error().message;
-  outcome.ended = clock_.Now();
-  core_.OnAttemptEnded(std::move(outcome), clock_.Now());
+  Fail(id, FailureClass::Crashed, state ? "the attendant left no outcome" : state.error().message);
 }
 
 void WorkerDaemon::SyncOutcomes(Duration older_than) {
@@ -280,7 +278,7 @@ void WorkerDaemon::SyncOutcomes(Duration older_than) {
       ++it;
       continue;
     }
-    if (Status synced = SyncOutcome(SpoolDirectory(options_.spool, id)); !synced) {
+    if (Status synced = SyncOutcome(DirectoryOf(id)); !synced) {
       spdlog::error("the outcome of {} is not safe: {}", ToString(id), synced.error().message);
     }
     it = unsynced_.erase(it);
@@ -314,6 +312,7 @@ void WorkerDaemon::CarryOut(WorkerEffects& effects) {
   Flush();
   wake_at_ = after.wake_at;
   SyncOutcomes(kSyncAfter);
+  attendants_.EndIdle(kIdleMax, clock_.Now());
 }
 
 // A hello begins anew: what was not said before it needs no saying.
@@ -326,7 +325,7 @@ void WorkerDaemon::Send(const ToCoordinator& message) {
 // now or never.
 void WorkerDaemon::SendOutput(const ReadOutput& read) {
   constexpr const char* kNames[] = {"stdout", "stderr", "events"};
-  const fs::path directory = SpoolDirectory(options_.spool, read.id);
+  const fs::path directory = DirectoryOf(read.id);
   std::ifstream file(directory / kNames[static_cast<int>(read.stream)], std::ios::binary);
   Output output{.ticket = read.ticket};
   output.found = file.is_open() || watched_.contains(read.id);
@@ -369,7 +368,7 @@ void WorkerDaemon::TellStatus() {
 }
 
 Status WorkerDaemon::Run() {
-  Begin();
+  if (Status begun = Begin(); !begun) return begun;
   spdlog::info("ready");
   for (;;) {
     const bool leaving = leave_at_ != kNever;
@@ -380,8 +379,8 @@ Status WorkerDaemon::Run() {
     Instant wake_at = std::min(wake_at_, leave_at_);
     if (!unsaid_.empty()) wake_at = std::min(wake_at, clock_.Now() + kLookAgain);
     for (const auto& [id, watched] : watched_) {
-      if (watched.pidfd < 0) wake_at = std::min(wake_at, clock_.Now() + kLookAgain);
-      fds.push_back({watched.pidfd < 0 ? signals_ : watched.pidfd});
+      if (watched.fd < 0) wake_at = std::min(wake_at, clock_.Now() + kLookAgain);
+      fds.push_back({watched.fd < 0 ? signals_ : watched.fd});
       ids.push_back(id);
     }
     endpoint_.Wait(fds, std::clamp(wake_at - clock_.Now(), Duration{}, kWaitMax));
@@ -393,7 +392,7 @@ Status WorkerDaemon::Run() {
       core_.TakeNoMore();
     }
     for (std::size_t i = 0; i < ids.size(); ++i) {
-      if (fds[i + 2].readable || watched_.at(ids[i]).pidfd < 0) LookAt(ids[i]);
+      if (fds[i + 2].readable || watched_.at(ids[i]).fd < 0) LookAt(ids[i]);
     }
     while (std::optional<std::string> bytes = endpoint_.Receive()) {
       Result<FromCoordinator> message = DecodeFromCoordinator(*bytes);

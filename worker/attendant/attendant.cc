@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +22,8 @@
 #include "worker/attendant/command_protocol.h"
 #include "worker/attendant/json_result.h"
 #include "worker/attendant/launch.h"
+#include "worker/attendant/orders.h"
+#include "worker/attendant/private_files.h"
 #include "worker/attendant/process_table.h"
 #include "worker/attendant/spool.h"
 #include "worker/attendant/spool_record.h"
@@ -88,10 +91,10 @@ std::optional<std::string> WholeOutput(const AttemptSpec& spec, const Verdict& v
 class Attempt {
  public:
   Attempt(const AttemptSpec& spec, const std::filesystem::path& directory, Instant started,
-          const std::string& cgroup, int signals)
+          PrivateFiles& files, const Cgroup& cgroup, Stops stops)
       : spec_(spec),
-        directory_(directory),
         started_(started),
+        files_(files),
         protocol_(MakeProtocol(spec)),
         standard_output_(directory / "stdout", spec.limits.stdout_bytes, spec.limits.truncation,
                          KeepWholeOutput(spec)),
@@ -99,7 +102,7 @@ class Attempt {
                         KeepWholeErrors(spec)),
         events_(directory / "events"),
         tree_(spec.token, cgroup),
-        signals_(signals) {}
+        stops_(stops) {}
 
   AttemptOutcome Run();
 
@@ -111,15 +114,15 @@ class Attempt {
   void PublishOutput(Verdict& verdict);
 
   const AttemptSpec& spec_;
-  const std::filesystem::path& directory_;
   Instant started_;
+  PrivateFiles& files_;
   std::unique_ptr<AgentProtocol> protocol_;
   StreamCapture standard_output_;
   StreamCapture standard_error_;
   EventLog events_;
   std::optional<OutputFile> output_file_;
   ProcessTree tree_;
-  int signals_;
+  Stops stops_;
   StopReason stop_reason_ = StopReason::None;
 };
 
@@ -154,7 +157,7 @@ AttemptOutcome Attempt::Run() {
   outcome.denied_tools = std::move(verdict.denied_tools);
   outcome.events = events_.tail();
   output_file_.reset();
-  RemovePrivateFiles(directory_);
+  files_.Clear();
   return outcome;
 }
 
@@ -165,12 +168,12 @@ Verdict Attempt::Execute() {
       return Failed(FailureClass::Transient, output_file_->status().error().message);
     }
   }
-  const Preparation prepared = PrepareLaunch(spec_, directory_, started_);
+  const Preparation prepared = PrepareLaunch(spec_, files_, started_);
   if (prepared.failure) return Failed(*prepared.failure, prepared.message);
 
   OutputFile* const printed = output_file_ && PrintsItsOutput(spec_) ? &*output_file_ : nullptr;
   Supervision supervision(
-      spec_, tree_, {*protocol_, standard_output_, standard_error_, printed, events_}, signals_);
+      spec_, tree_, {*protocol_, standard_output_, standard_error_, printed, events_}, stops_);
   if (supervision.StoppedEarly()) return Failed(FailureClass::Cancelled, "stopped");
   Result<Pipes> pipes = tree_.Start(prepared.launch);
   if (!pipes) {
@@ -193,7 +196,7 @@ Verdict Attempt::Conclude() {
   ending.last_error_line = standard_error_.last_line();
   const bool collection = spec_.kind == RunnerKind::Collection;
   Result<std::string> file =
-      ReadWholeFile(ResultFile(directory_), collection ? kCollectionBytesMax : kWholeBytesMax);
+      ReadWholeFile(ResultFile(files_.path()), collection ? kCollectionBytesMax : kWholeBytesMax);
   if (file && !file->empty()) ending.result_file = *file;
   if (!file && file.error().code != ErrorCode::NotFound) {
     ending.result_file_problem = "the result file cannot be used: " + file.error().message;
@@ -258,31 +261,24 @@ void Attempt::PublishOutput(Verdict& verdict) {
 
 // A disk that is full may be emptied: as long as we hold the lock, the outcome is not lost. Without
 // `parent`, the daemon, there is nobody who would deliver the outcome or sync it.
-bool WriteOutcomePatiently(const std::filesystem::path& directory, const AttemptOutcome& outcome,
-                           pid_t parent) {
+bool WriteOutcomePatiently(AttemptFile& file, const AttemptOutcome& outcome, pid_t parent) {
   const auto deadline = std::chrono::steady_clock::now() + kOutcomePatience;
+  const std::string text = ToJson(outcome);
   for (milliseconds pause(100);; pause = std::min(pause * 2, milliseconds(10'000))) {
-    if (WriteOutcome(directory, outcome, ::getppid() != parent)) return true;
+    Status written = file.Append("outcome", text);
+    if (written && ::getppid() != parent) written = file.Sync();
+    if (written) return true;
     if (std::chrono::steady_clock::now() >= deadline) return false;
     std::this_thread::sleep_for(pause);
   }
 }
 
-StartRecord RecordOfThisProcess(const AttemptSpec& spec, Instant started) {
-  StartRecord record;
-  record.attendant = ::getpid();
-  if (const std::optional<Process> self = FindProcess(record.attendant)) {
-    record.start_ticks = self->start_ticks;
-  }
-  record.boot_id = BootId();
-  record.started = started;
-  record.token = spec.token;
+Process ThisProcess() { return FindProcess(::getpid()).value_or(Process{.pid = ::getpid()}); }
+
+std::filesystem::path CgroupOf(const Process& process) {
   const char* wanted = std::getenv("TROUPE_CGROUP");
-  if (wanted == nullptr || std::string_view(wanted) != "off") {
-    record.cgroup =
-        CgroupPath(fmt::format("troupe-{}-{}", ToString(spec.id), record.attendant)).string();
-  }
-  return record;
+  if (wanted != nullptr && std::string_view(wanted) == "off") return {};
+  return CgroupPath(fmt::format("troupe-{}-{}", process.pid, process.start_ticks));
 }
 
 // What happens to an attempt whose order cannot even be read or recorded.
@@ -296,43 +292,104 @@ AttemptOutcome NotBegun(const AttemptId& id, Instant started, const std::string&
   return outcome;
 }
 
-}  // namespace
-
-int AttendAttempt(const std::filesystem::path& given) {
-  const pid_t parent = ::getppid();
-  std::error_code ignored;
-  const std::filesystem::path directory = std::filesystem::absolute(given, ignored);
-  // From here on a SIGTERM waits until the attempt can be stopped in order.
+// SIGTERM and SIGCHLD, which from here on wait until they are read.
+Fd TakeSignals() {
   sigset_t signals;
   ::sigemptyset(&signals);
   ::sigaddset(&signals, SIGTERM);
   ::sigaddset(&signals, SIGCHLD);
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGCHLD, SIG_DFL);
-  const Fd signal_fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  return Fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+}
 
-  const Result<Fd> lock = LockSpool(directory);
-  if (!lock) return lock.error().code == ErrorCode::Locked ? 0 : 1;
-  for (const char* name : {"outcome.json", "started.json"}) {
-    if (::access((directory / name).c_str(), F_OK) == 0) return 0;
-  }
+// This process, with what it needs for any attempt.
+class Attendant {
+ public:
+  Attendant(const std::filesystem::path& root, int socket)
+      : files_(root, self_), cgroup_path_(CgroupOf(self_)), orders_(socket) {}
+  ~Attendant() { cgroup_.Remove(); }
+  Attendant(const Attendant&) = delete;
+  Attendant& operator=(const Attendant&) = delete;
+
+  // As AttendAttempt().
+  int Attend(const std::string& directory);
+  Orders& orders() { return orders_; }
+  int signals() const { return signals_.get(); }
+
+ private:
+  StartRecord RecordOf(const AttemptSpec& spec, Instant started) const;
+
+  const pid_t parent_ = ::getppid();
+  const Fd signals_ = TakeSignals();
+  const Process self_ = ThisProcess();
+  PrivateFiles files_;
+  std::filesystem::path cgroup_path_;
+  Cgroup cgroup_;
+  Orders orders_;
+};
+
+StartRecord Attendant::RecordOf(const AttemptSpec& spec, Instant started) const {
+  return {.attendant = self_.pid,
+          .start_ticks = self_.start_ticks,
+          .boot_id = BootId(),
+          .started = started,
+          .token = spec.token,
+          .cgroup = cgroup_path_.string(),
+          .private_files = files_.path().string()};
+}
+
+int Attendant::Attend(const std::string& directory) {
+  Result<AttemptFile> file = AttemptFile::Lock(directory);
+  if (!file) return file.error().code == ErrorCode::Locked ? 0 : 1;
+  if (file->Line("start") || file->Line("outcome")) return 0;
   const Instant started = Now();
-  Result<AttemptSpec> spec = ReadSpec(directory);
-  if (!spec) {
-    const AttemptId id = IdOfDirectory(directory);
-    return WriteOutcomePatiently(directory, NotBegun(id, started, spec.error().message), parent)
-               ? 0
-               : 1;
-  }
+  const auto end = [&](const AttemptOutcome& outcome) {
+    return WriteOutcomePatiently(*file, outcome, parent_) ? 0 : 1;
+  };
+  Result<AttemptSpec> spec = SpecFromJson(file->Line("spec").value_or(""));
+  if (!spec) return end(NotBegun(IdOfDirectory(directory), started, spec.error().message));
   spec->limits = Bounded(spec->limits);
-  const StartRecord record = RecordOfThisProcess(*spec, started);
-  if (Status written = WriteStart(directory, record); !written) {
-    const AttemptOutcome outcome = NotBegun(spec->id, started, written.error().message);
-    return WriteOutcomePatiently(directory, outcome, parent) ? 0 : 1;
+  if (Status written = file->Append("start", ToJson(RecordOf(*spec, started))); !written) {
+    return end(NotBegun(spec->id, started, written.error().message));
   }
+  if (!cgroup_.made()) cgroup_ = Cgroup::Make(cgroup_path_);
+  // In an expression of its own: its end, too, comes before the outcome.
   const AttemptOutcome outcome =
-      Attempt(*spec, directory, started, record.cgroup, signal_fd.get()).Run();
-  return WriteOutcomePatiently(directory, outcome, parent) ? 0 : 1;
+      Attempt(*spec, directory, started, files_, cgroup_, {signals_.get(), orders_, directory})
+          .Run();
+  return end(outcome);
+}
+
+// A child that is left can only be one that the kernel holds.
+bool HasChildren() { return ::waitpid(-1, nullptr, WNOHANG) >= 0; }
+
+// For `ps`. What does not fit is left out in front, where it says least.
+void Rename(std::span<char> title, std::string_view name) {
+  if (title.empty()) return;
+  name.remove_prefix(name.size() - std::min(name.size(), title.size() - 1));
+  std::fill(std::copy(name.begin(), name.end(), title.begin()), title.end(), '\0');
+}
+
+}  // namespace
+
+int AttendAttempt(const std::filesystem::path& given) {
+  std::error_code ignored;
+  const std::filesystem::path directory = std::filesystem::absolute(given, ignored);
+  return Attendant(directory.parent_path(), -1).Attend(directory.string());
+}
+
+int AttendOrders(const std::filesystem::path& root, int socket, std::span<char> title) {
+  Attendant attendant(root, socket);
+  while (const std::optional<std::string> directory =
+             attendant.orders().Next(attendant.signals())) {
+    Rename(title, *directory);
+    const int status = attendant.Attend(*directory);
+    if (status != 0 || HasChildren()) return status;  // The daemon sees that by our end.
+    Rename(title, "");
+    attendant.orders().Ended(*directory);
+  }
+  return 0;
 }
 
 }  // namespace troupe

@@ -1,5 +1,5 @@
-// A cgroup (v2) of its own for the processes of one attempt: whatever they do, none leaves it
-// unnoticed, and all end at one word.
+// A cgroup (v2) of its own for the processes of an attempt: whatever they do, none leaves it
+// unnoticed, and all end at one word. One attempt's after another's.
 //
 // It is a luxury: where the hierarchy is not there or not writable, the process tree does without.
 #pragma once

@@ -1,7 +1,5 @@
 #include "worker/attendant/event_log.h"
 
-#include <fcntl.h>
-
 #include <string>
 #include <utility>
 
@@ -32,9 +30,7 @@ void EventLog::Append(Instant at, const std::vector<AgentEvent>& events) {
     const std::size_t cut = tail_.find('\n', tail_.size() - kOutcomeEventsBytesMax);
     tail_.erase(0, cut == std::string::npos ? tail_.size() : cut + 1);
   }
-  if (!file_.open()) {
-    file_ = Fd(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  }
+  if (!file_.open()) file_ = OpenLog(path_);
   if (!file_.open() || !WriteAll(file_.get(), lines)) left_ = 0;
 }
 

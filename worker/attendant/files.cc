@@ -44,8 +44,12 @@ Error SystemError(std::string_view what, const std::filesystem::path& path, int 
 Result<std::string> ReadWholeFile(const std::filesystem::path& path, std::size_t bytes_max) {
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!file.open()) return SystemError("read", path, errno);
+  return ReadRest(file.get(), path, bytes_max);
+}
+
+Result<std::string> ReadRest(int fd, const std::filesystem::path& path, std::size_t bytes_max) {
   struct stat status {};
-  if (::fstat(file.get(), &status) != 0) return SystemError("read", path, errno);
+  if (::fstat(fd, &status) != 0) return SystemError("read", path, errno);
   if (!S_ISREG(status.st_mode)) {
     return Error{ErrorCode::Invalid, fmt::format("{} is not a regular file", path.string())};
   }
@@ -58,7 +62,7 @@ Result<std::string> ReadWholeFile(const std::filesystem::path& path, std::size_t
       return Error{ErrorCode::Invalid,
                    fmt::format("{} holds more than {} bytes", path.string(), bytes_max)};
     }
-    const ssize_t n = ::read(file.get(), text.data() + size, text.size() - size);
+    const ssize_t n = ::read(fd, text.data() + size, text.size() - size);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return SystemError("read", path, errno);
     if (n == 0) break;
@@ -85,14 +89,13 @@ Status WriteFile(const std::filesystem::path& path, std::string_view text) {
   return {};
 }
 
-Status WriteWholeFile(const std::filesystem::path& path, std::string_view text, bool durable) {
-  const std::filesystem::path temporary = path.string() + ".tmp";
-  if (Status written = WriteFile(temporary, text); !written) return written;
-  if (durable) {
-    if (Status synced = Sync(temporary, 0); !synced) return synced;
+Fd OpenLog(const std::filesystem::path& path) {
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
+  Fd file(::open(path.c_str(), kFlags, 0600));
+  if (!file.open() && errno == ENOENT && MakePrivateDirectory(path.parent_path())) {
+    file = Fd(::open(path.c_str(), kFlags, 0600));
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return SystemError("write", path, errno);
-  return durable ? SyncDirectory(path.parent_path()) : Status();
+  return file;
 }
 
 Status MakePrivateDirectory(const std::filesystem::path& path) {

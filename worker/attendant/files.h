@@ -43,6 +43,8 @@ Error SystemError(std::string_view what, const std::filesystem::path& path, int 
 // Fails with Invalid if the file holds more than `bytes_max` or is not a regular file. A named pipe
 // does not make it wait.
 Result<std::string> ReadWholeFile(const std::filesystem::path& path, std::size_t bytes_max);
+// From where it stands. `path`: for the error.
+Result<std::string> ReadRest(int fd, const std::filesystem::path& path, std::size_t bytes_max);
 
 // Writes all of it or says why not. Sets errno.
 bool WriteAll(int fd, std::string_view bytes);
@@ -50,11 +52,10 @@ bool WriteAll(int fd, std::string_view bytes);
 // In place, mode 0600: whoever may read it meanwhile sees a part of it.
 Status WriteFile(const std::filesystem::path& path, std::string_view text);
 
-// Whole or not at all: through a temporary file beside it, mode 0600, and a rename. `durable`: with
-// all the fsync it takes to be found after the machine has lost its power.
-Status WriteWholeFile(const std::filesystem::path& path, std::string_view text, bool durable);
+// To append to, mode 0600; its directory is made if that is missing. Not open: errno says why.
+Fd OpenLog(const std::filesystem::path& path);
 
-// What a WriteWholeFile that was not durable has written is so from here on.
+// What was written to the file, and that it is there, stays so from here on.
 Status SyncFile(const std::filesystem::path& path);
 
 // Makes one directory of mode 0700; one that exists is left as it is.

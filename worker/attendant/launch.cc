@@ -35,6 +35,10 @@ bool IsAgent(RunnerKind kind) {
   return kind == RunnerKind::AgentCommand || kind == RunnerKind::Claude;
 }
 
+std::filesystem::path HomeOfAgents(const std::filesystem::path& files) {
+  return files.parent_path() / "home";
+}
+
 Environment OwnEnvironment() {
   Environment variables;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
@@ -59,10 +63,10 @@ void Pass(const Environment& from, const std::string& name, Environment& to) {
   }
 }
 
-Environment AgentBase(const Environment& own, const std::filesystem::path& directory) {
+Environment AgentBase(const Environment& own, const std::filesystem::path& files) {
   Environment variables = {{"PATH", "/usr/local/bin:/usr/bin:/bin"},
-                           {"HOME", (directory.parent_path() / "home").string()},
-                           {"TMPDIR", (directory / "private" / "tmp").string()},
+                           {"HOME", HomeOfAgents(files).string()},
+                           {"TMPDIR", (files / "tmp").string()},
                            {"LANG", "C.UTF-8"},
                            {"TERM", "dumb"},
                            {"NO_COLOR", "1"},
@@ -88,9 +92,8 @@ std::string Milliseconds(Instant instant) {
       std::chrono::duration_cast<std::chrono::milliseconds>(instant.time_since_epoch()).count());
 }
 
-void AddTroupeVariables(const AttemptSpec& spec, const std::filesystem::path& directory,
+void AddTroupeVariables(const AttemptSpec& spec, const std::filesystem::path& files,
                         const std::string& workspace, Instant started, Environment& variables) {
-  const std::filesystem::path own = directory / "private";
   variables["TROUPE_PROTOCOL"] = fmt::format("{}", kProtocol);
   variables["TROUPE_RUN_ID"] = fmt::format("{}", spec.id.run.value);
   variables["TROUPE_TASK_ID"] = spec.task;
@@ -99,28 +102,28 @@ void AddTroupeVariables(const AttemptSpec& spec, const std::filesystem::path& di
   variables["TROUPE_WORKSPACE"] = workspace;
   variables["TROUPE_DEADLINE_MS"] =
       spec.timeout > Duration::zero() ? Milliseconds(started + spec.timeout) : "";
-  variables["TROUPE_INPUT_FILE"] = (own / "inputs.json").string();
-  variables["TROUPE_RESULT_FILE"] = ResultFile(directory).string();
-  variables["TROUPE_ARTIFACTS_DIR"] = (own / "artifacts").string();
+  variables["TROUPE_INPUT_FILE"] = (files / "inputs.json").string();
+  variables["TROUPE_RESULT_FILE"] = ResultFile(files).string();
+  variables["TROUPE_ARTIFACTS_DIR"] = (files / "artifacts").string();
   variables["TROUPE_RESUME_SESSION"] = "";
   if (!IsAgent(spec.kind)) return;
   variables["TROUPE_AGENT_NAME"] = spec.agent;
   variables["TROUPE_AGENT_MODEL"] = spec.model;
   variables["TROUPE_PROMPT_FILE"] =
-      spec.prompt_mode == PromptMode::File ? (own / "prompt").string() : "";
+      spec.prompt_mode == PromptMode::File ? (files / "prompt").string() : "";
 }
 
 std::vector<std::string> MakeEnvironment(const AttemptSpec& spec,
-                                         const std::filesystem::path& directory,
+                                         const std::filesystem::path& files,
                                          const std::string& workspace, Instant started) {
   const Environment own = OwnEnvironment();
-  Environment variables = IsAgent(spec.kind) ? AgentBase(own, directory) : InheritedBase(own);
+  Environment variables = IsAgent(spec.kind) ? AgentBase(own, files) : InheritedBase(own);
   if (spec.kind == RunnerKind::Claude) {
     for (const std::string& name : ClaudeVariables()) Pass(own, name, variables);
   }
   for (const std::string& name : spec.pass_env) Pass(own, name, variables);
   for (const auto& [name, value] : spec.env) variables[name] = value;
-  AddTroupeVariables(spec, directory, workspace, started, variables);
+  AddTroupeVariables(spec, files, workspace, started, variables);
 
   std::vector<std::string> entries;
   for (const auto& [name, value] : variables) entries.push_back(name + "=" + value);
@@ -135,7 +138,7 @@ void ReplaceAll(std::string& text, std::string_view what, const std::string& by)
 }
 
 std::vector<std::string> MakeArguments(const AttemptSpec& spec,
-                                       const std::filesystem::path& directory) {
+                                       const std::filesystem::path& files) {
   if (spec.kind == RunnerKind::Claude) {
     const char* program = std::getenv("TROUPE_CLAUDE");
     return ClaudeArguments(spec, program != nullptr && *program != '\0' ? program : "claude");
@@ -143,11 +146,11 @@ std::vector<std::string> MakeArguments(const AttemptSpec& spec,
   if (spec.kind == RunnerKind::Collection) {
     const auto format = static_cast<std::size_t>(spec.collection_format);
     return {"/proc/self/exe", "--collection", std::string(kCollectionFormats.at(format)),
-            InRunDirectory(spec, spec.script_file).string(), ResultFile(directory).string()};
+            InRunDirectory(spec, spec.script_file).string(), ResultFile(files).string()};
   }
   std::vector<std::string> argv = spec.argv;
   if (spec.kind == RunnerKind::Script) {
-    argv.push_back(spec.script_file.empty() ? (directory / "private" / "script").string()
+    argv.push_back(spec.script_file.empty() ? (files / "script").string()
                                             : InRunDirectory(spec, spec.script_file).string());
     return argv;
   }
@@ -156,7 +159,7 @@ std::vector<std::string> MakeArguments(const AttemptSpec& spec,
       if (spec.prompt_mode == PromptMode::Arg && !spec.shell) {
         ReplaceAll(word, "{{prompt}}", spec.prompt);
       } else if (spec.prompt_mode == PromptMode::File) {
-        ReplaceAll(word, "{{prompt_file}}", (directory / "private" / "prompt").string());
+        ReplaceAll(word, "{{prompt_file}}", (files / "prompt").string());
       }
     }
   }
@@ -169,24 +172,18 @@ std::vector<std::string> MakeArguments(const AttemptSpec& spec,
   return argv;
 }
 
-Status MakePrivateFiles(const AttemptSpec& spec, const std::filesystem::path& directory) {
-  const std::filesystem::path own = directory / "private";
-  std::vector<std::filesystem::path> directories = {own, own / "artifacts"};
+Status MakePrivateFiles(const AttemptSpec& spec, PrivateFiles& files) {
+  if (Status made = files.Prepare(spec.inputs_json); !made) return made;
   if (IsAgent(spec.kind)) {
-    directories.push_back(own / "tmp");
-    directories.push_back(directory.parent_path() / "home");
-  }
-  for (const std::filesystem::path& path : directories) {
-    if (Status made = MakePrivateDirectory(path); !made) return made;
-  }
-  if (Status done = WriteFile(own / "inputs.json", spec.inputs_json); !done) {
-    return done;
+    for (const std::filesystem::path& path : {files.path() / "tmp", HomeOfAgents(files.path())}) {
+      if (Status made = MakePrivateDirectory(path); !made) return made;
+    }
   }
   if (spec.prompt_mode == PromptMode::File && IsAgent(spec.kind)) {
-    if (Status done = WriteFile(own / "prompt", spec.prompt); !done) return done;
+    if (Status done = WriteFile(files.path() / "prompt", spec.prompt); !done) return done;
   }
   if (spec.kind == RunnerKind::Script && spec.script_file.empty()) {
-    return WriteFile(own / "script", spec.script_content);
+    return WriteFile(files.path() / "script", spec.script_content);
   }
   return {};
 }
@@ -229,8 +226,8 @@ Preparation Refusal(FailureClass failure, std::string message) {
 
 }  // namespace
 
-std::filesystem::path ResultFile(const std::filesystem::path& directory) {
-  return directory / "private" / "result.json";
+std::filesystem::path ResultFile(const std::filesystem::path& files) {
+  return files / "result.json";
 }
 
 std::filesystem::path InRunDirectory(const AttemptSpec& spec, const std::string& path) {
@@ -239,8 +236,7 @@ std::filesystem::path InRunDirectory(const AttemptSpec& spec, const std::string&
   return normal.has_filename() ? normal : normal.parent_path();
 }
 
-Preparation PrepareLaunch(const AttemptSpec& spec, const std::filesystem::path& directory,
-                          Instant started) {
+Preparation PrepareLaunch(const AttemptSpec& spec, PrivateFiles& files, Instant started) {
   const bool collection = spec.kind == RunnerKind::Collection;
   const bool needs_argv = spec.kind != RunnerKind::Claude && !collection;
   if (spec.kind == RunnerKind::Mock) {
@@ -255,7 +251,7 @@ Preparation PrepareLaunch(const AttemptSpec& spec, const std::filesystem::path& 
   if (std::string problem = ProblemOfWorkspace(spec, workspace); !problem.empty()) {
     return Refusal(FailureClass::SpawnFailed, std::move(problem));
   }
-  if (Status made = MakePrivateFiles(spec, directory); !made) {
+  if (Status made = MakePrivateFiles(spec, files); !made) {
     return Refusal(FailureClass::SpawnFailed, made.error().message);
   }
   if (spec.kind == RunnerKind::Script && !spec.script_file.empty() &&
@@ -265,8 +261,8 @@ Preparation PrepareLaunch(const AttemptSpec& spec, const std::filesystem::path& 
         fmt::format("cannot read script {}", InRunDirectory(spec, spec.script_file).string()));
   }
   Preparation prepared;
-  prepared.launch.argv = MakeArguments(spec, directory);
-  prepared.launch.environment = MakeEnvironment(spec, directory, workspace.string(), started);
+  prepared.launch.argv = MakeArguments(spec, files.path());
+  prepared.launch.environment = MakeEnvironment(spec, files.path(), workspace.string(), started);
   prepared.launch.working_directory = workspace.string();
   if (spec.kind == RunnerKind::Claude ||
       (spec.kind == RunnerKind::AgentCommand && spec.prompt_mode == PromptMode::Stdin)) {

@@ -1,8 +1,7 @@
 // From the order for an attempt to what its process is given: arguments, environment, working
 // directory, standard input and private files.
 //
-// The private files are in `private/` of the attempt's directory, 0600 and 0700; the caller removes
-// it at the end. The home directory of agents, `home/` beside the attempts' directories, stays.
+// The home directory of agents, `home/` beside their private files, stays.
 #pragma once
 
 #include <filesystem>
@@ -12,6 +11,7 @@
 #include "base/attempt.h"
 #include "base/failure.h"
 #include "base/time.h"
+#include "worker/attendant/private_files.h"
 #include "worker/attendant/process_tree.h"
 
 namespace troupe {
@@ -26,12 +26,12 @@ struct Preparation {
   std::string message = "";
 };
 
-// `directory`: the attempt's, absolute. `started`: what the deadline counts from.
-Preparation PrepareLaunch(const AttemptSpec& spec, const std::filesystem::path& directory,
-                          Instant started);
+// `files`: of an absolute path; the caller clears them at the end. `started`: what the deadline
+// counts from.
+Preparation PrepareLaunch(const AttemptSpec& spec, PrivateFiles& files, Instant started);
 
-// Where the process may write its result.
-std::filesystem::path ResultFile(const std::filesystem::path& directory);
+// Where the process may write its result, of the path of private files.
+std::filesystem::path ResultFile(const std::filesystem::path& files);
 
 // `path` as the spec means it: relative to its run directory.
 std::filesystem::path InRunDirectory(const AttemptSpec& spec, const std::string& path);

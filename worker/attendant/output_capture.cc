@@ -1,6 +1,5 @@
 #include "worker/attendant/output_capture.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -82,9 +81,7 @@ StreamCapture::StreamCapture(std::filesystem::path spool, std::uint64_t bytes_ma
     : spool_path_(std::move(spool)), kept_(bytes_max, truncation), keep_whole_(keep_whole) {}
 
 void StreamCapture::Spool(std::string_view bytes) {
-  if (spool_left_ == kSpooledBytesMax && !bytes.empty()) {
-    spool_ = Fd(::open(spool_path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  }
+  if (spool_left_ == kSpooledBytesMax && !bytes.empty()) spool_ = OpenLog(spool_path_);
   const std::string_view part = bytes.substr(0, spool_left_);
   spool_left_ -= part.size();
   if (!spool_.open()) return;

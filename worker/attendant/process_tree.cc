@@ -189,14 +189,13 @@ void Pause(int round) {
 
 }  // namespace
 
-ProcessTree::ProcessTree(std::string token, const std::filesystem::path& cgroup)
-    : token_(std::move(token)), cgroup_(Cgroup::Make(cgroup)) {
+ProcessTree::ProcessTree(std::string token, const Cgroup& cgroup)
+    : token_(std::move(token)), cgroup_(cgroup) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
 ProcessTree::~ProcessTree() {
   if (!empty_) Kill(std::chrono::seconds(10));
-  cgroup_.Remove();
 }
 
 Result<Pipes> ProcessTree::Start(const Launch& launch) {

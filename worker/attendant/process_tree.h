@@ -6,8 +6,8 @@
 // its behalf) bears the attempt's token in its environment.
 //
 // One tree at a time, used by a process with one thread and no other children: it collects every
-// child that ends. If the caller dies, the kernel kills the direct child; KillByToken ends the
-// rest.
+// child that ends. A tree that is not empty at its end leaves the process unfit for another one. If
+// the caller dies, the kernel kills the direct child; KillByToken ends the rest.
 #pragma once
 
 #include <sys/types.h>
@@ -42,8 +42,8 @@ struct Pipes {
 
 class ProcessTree {
  public:
-  // `cgroup`: where to make one; empty or not permitted: none.
-  ProcessTree(std::string token, const std::filesystem::path& cgroup);
+  // `cgroup`: where the processes are to be put, if it is made; it outlives the tree.
+  ProcessTree(std::string token, const Cgroup& cgroup);
   ProcessTree(const ProcessTree&) = delete;
   ProcessTree& operator=(const ProcessTree&) = delete;
   // Kills what is left.
@@ -70,7 +70,7 @@ class ProcessTree {
   std::vector<pid_t> OwnChildren() const;
 
   std::string token_;
-  Cgroup cgroup_;
+  const Cgroup& cgroup_;
   pid_t child_ = 0;
   std::optional<ProcessEnd> end_ = {};
   bool empty_ = true;

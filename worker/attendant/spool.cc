@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "worker/attendant/files.h"
+#include "worker/attendant/private_files.h"
 #include "worker/attendant/process_table.h"
 #include "worker/attendant/process_tree.h"
 #include "worker/attendant/spool_record.h"
@@ -22,11 +23,10 @@
 namespace troupe {
 namespace {
 
-constexpr std::size_t kSpecBytesMax = std::size_t{256} << 20;
-constexpr std::size_t kOutcomeBytesMax = std::size_t{1} << 30;
+constexpr std::size_t kFileBytesMax = std::size_t{5} << 28;
+constexpr std::string_view kSuffix = ".attempt";
 constexpr Duration kKillPatience = std::chrono::seconds(2);
 constexpr int kLockTries = 1'000;
-constexpr std::string_view kForgotten = ".forgotten-";
 
 template <class Number>
 bool TakeNumber(std::string_view& text, Number& number) {
@@ -55,11 +55,35 @@ std::optional<AttemptId> IdFromName(const std::string& name) {
   return id;
 }
 
-bool Exists(const std::filesystem::path& path) { return ::access(path.c_str(), F_OK) == 0; }
+std::filesystem::path FileOf(const std::filesystem::path& directory) {
+  return directory.string() + std::string(kSuffix);
+}
+
+// What follows `word` in the last whole line that begins with it.
+std::optional<std::string> LastLine(std::string_view text, std::string_view word) {
+  std::optional<std::string> last;
+  for (std::size_t end = 0; (end = text.find('\n')) != std::string_view::npos;) {
+    const std::string_view line = text.substr(0, end);
+    if (line.starts_with(word) && line.substr(word.size()).starts_with(' ')) {
+      last = line.substr(word.size() + 1);
+    }
+    text.remove_prefix(end + 1);
+  }
+  return last;
+}
+
+Result<std::string> ReadLine(const std::filesystem::path& directory, std::string_view word) {
+  const Result<std::string> text = ReadWholeFile(FileOf(directory), kFileBytesMax);
+  if (!text) return text.error();
+  if (std::optional<std::string> line = LastLine(*text, word)) return *std::move(line);
+  return Error{ErrorCode::NotFound, fmt::format("{} has no {}", FileOf(directory).string(), word)};
+}
 
 Instant Now() { return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()); }
 
-bool IsHeld(const Result<Fd>& lock) { return !lock && lock.error().code == ErrorCode::Locked; }
+bool IsHeld(const Result<AttemptFile>& lock) {
+  return !lock && lock.error().code == ErrorCode::Locked;
+}
 
 // The attendant that wrote the start record, if it lives.
 std::optional<Process> Attendant(const std::filesystem::path& directory) {
@@ -74,26 +98,24 @@ std::optional<Process> Attendant(const std::filesystem::path& directory) {
 
 // Killed while it was starting the agent, it leaves a child that holds the lock for an instant.
 bool AttendantIsGone(const std::filesystem::path& directory) {
-  return Exists(directory / "started.json") && !Attendant(directory);
+  return ReadLine(directory, "start") && !Attendant(directory);
 }
 
 // An attempt of which nobody will hear any more from its attendant: ends what it left and says how
 // that came. The caller holds the lock.
-AttemptOutcome OutcomeOfTheDead(const std::filesystem::path& directory) {
+AttemptOutcome OutcomeOfTheDead(const std::filesystem::path& directory, const AttemptFile& file) {
   AttemptOutcome outcome;
   outcome.id = IdOfDirectory(directory);
-  const Result<AttemptSpec> spec = ReadSpec(directory);
-  if (spec) outcome.id = spec->id;
   outcome.ended = Now();
   outcome.started = outcome.ended;
   outcome.failure = FailureClass::WorkerLost;
 
-  // WriteSpec leaves in the lock the boot in which it ran: a start that is not on record did not
-  // happen, unless the record was lost with the machine's power.
+  // A start that is not on record did not happen, unless the record was lost with the machine's
+  // power.
   const std::string& boot = BootId();
-  const Result<StartRecord> start = ReadStart(directory);
-  const Result<std::string> lock = ReadWholeFile(directory / "lock", 4096);
-  const std::string written_in = start ? start->boot_id : lock ? *lock : "";
+  const std::optional<std::string> line = file.Line("start");
+  const Result<StartRecord> start = StartFromJson(line.value_or(""));
+  const std::string written_in = start ? start->boot_id : file.Line("boot").value_or("");
   if (written_in != boot) {
     outcome.message = "the machine was restarted";
     if (start) outcome.started = start->started;
@@ -109,15 +131,11 @@ AttemptOutcome OutcomeOfTheDead(const std::filesystem::path& directory) {
   outcome.message = "the attempt's attendant was killed";
   const std::size_t left = KillByToken(start->token, start->cgroup, kKillPatience);
   if (left > 0) outcome.message += fmt::format("; {} processes could not be ended", left);
-  RemovePrivateFiles(directory);
+  if (!start->private_files.empty()) static_cast<void>(RemoveTree(start->private_files));
   return outcome;
 }
 
 }  // namespace
-
-void RemovePrivateFiles(const std::filesystem::path& directory) {
-  static_cast<void>(RemoveTree(directory / "private", {"inputs.json", "artifacts"}));
-}
 
 AttemptId IdOfDirectory(const std::filesystem::path& directory) {
   return IdFromName(directory.filename().string()).value_or(AttemptId{});
@@ -128,122 +146,157 @@ std::filesystem::path SpoolDirectory(const std::filesystem::path& root, const At
 }
 
 Status WriteSpec(const std::filesystem::path& root, const AttemptSpec& spec) {
-  const std::filesystem::path directory = SpoolDirectory(root, spec.id);
-  if (Status made = MakePrivateDirectory(directory); !made) return made;
-  // What is there already stays: an attendant may be holding the one and reading the other.
-  const Fd lock(
-      ::open((directory / "lock").c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!lock.open() && errno != EEXIST) return SystemError("write", directory / "lock", errno);
-  if (lock.open() && !WriteAll(lock.get(), BootId())) {
-    return SystemError("write", directory / "lock", errno);
-  }
-  if (Exists(directory / "spec.json")) return {};
-  return WriteFile(directory / "spec.json", ToJson(spec));
+  const std::filesystem::path path = FileOf(SpoolDirectory(root, spec.id));
+  // What is there already stays: an attendant may be at it.
+  const Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!file.open() && errno == EEXIST) return {};
+  if (!file.open()) return SystemError("write", path, errno);
+  if (WriteAll(file.get(), fmt::format("boot {}\nspec {}\n", BootId(), ToJson(spec)))) return {};
+  Status failed = SystemError("write", path, errno);
+  ::unlink(path.c_str());
+  return failed;
 }
 
 Result<AttemptSpec> ReadSpec(const std::filesystem::path& directory) {
-  const Result<std::string> text = ReadWholeFile(directory / "spec.json", kSpecBytesMax);
-  if (!text) return text.error();
-  return SpecFromJson(*text);
-}
-
-Status WriteOutcome(const std::filesystem::path& directory, const AttemptOutcome& outcome,
-                    bool durable) {
-  const std::filesystem::path path = directory / "outcome.json";
-  if (Exists(path)) return {};
-  return WriteWholeFile(path, ToJson(outcome), durable);
+  const Result<std::string> line = ReadLine(directory, "spec");
+  if (!line) return line.error();
+  return SpecFromJson(*line);
 }
 
 Status SyncOutcome(const std::filesystem::path& directory) {
-  Status synced = SyncFile(directory / "outcome.json");
+  Status synced = SyncFile(FileOf(directory));
   if (!synced && synced.error().code == ErrorCode::NotFound) return {};
   return synced;
 }
 
 Result<AttemptOutcome> ReadOutcome(const std::filesystem::path& directory) {
-  const Result<std::string> text = ReadWholeFile(directory / "outcome.json", kOutcomeBytesMax);
-  if (!text) return text.error();
-  return OutcomeFromJson(*text);
+  const Result<std::string> line = ReadLine(directory, "outcome");
+  if (!line) return line.error();
+  return OutcomeFromJson(*line);
+}
+
+Result<StartRecord> ReadStart(const std::filesystem::path& directory) {
+  const Result<std::string> line = ReadLine(directory, "start");
+  if (!line) return line.error();
+  return StartFromJson(*line);
 }
 
 Result<std::vector<AttemptId>> ListSpool(const std::filesystem::path& root) {
   std::vector<AttemptId> ids;
+  std::vector<std::filesystem::path> directories;
   std::error_code error;
   std::filesystem::directory_iterator it(root, error);
   while (!error && it != std::filesystem::directory_iterator()) {
     const std::string name = it->path().filename().string();
-    if (const std::optional<AttemptId> id = IdFromName(name)) ids.push_back(*id);
-    if (name.starts_with(kForgotten)) static_cast<void>(RemoveTree(it->path()));
+    if (name.ends_with(kSuffix)) {
+      const std::optional<AttemptId> id = IdFromName(name.substr(0, name.size() - kSuffix.size()));
+      if (id) ids.push_back(*id);
+    } else if (IdFromName(name)) {
+      directories.push_back(it->path());
+    } else if (IsLeftPrivate(name)) {
+      static_cast<void>(RemoveTree(it->path()));
+    }
     it.increment(error);
   }
   if (error) return SystemError("list", root, error.value());
+  for (const std::filesystem::path& directory : directories) {
+    if (::access(FileOf(directory).c_str(), F_OK) == 0) continue;
+    if (::access((directory / "lock").c_str(), F_OK) == 0) {
+      return Error{
+          ErrorCode::Invalid,
+          fmt::format("{} is an attempt of an older troupe: let that one end it, or remove "
+                      "the directory if its outcome is not wanted",
+                      directory.string())};
+    }
+    static_cast<void>(RemoveTree(directory));
+  }
   std::sort(ids.begin(), ids.end());
   return ids;
 }
 
-Result<Fd> LockSpool(const std::filesystem::path& directory) {
-  const std::filesystem::path path = directory / "lock";
+AttemptFile::AttemptFile(std::filesystem::path path, Fd file, std::string text)
+    : path_(std::move(path)), file_(std::move(file)), text_(std::move(text)) {
+  text_.resize(text_.rfind('\n') + 1);
+}
+
+Result<AttemptFile> AttemptFile::Lock(const std::filesystem::path& directory) {
+  const std::filesystem::path path = FileOf(directory);
   for (;;) {
-    Fd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (!lock.open()) return SystemError("open", path, errno);
-    while (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    Fd file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    if (!file.open()) return SystemError("open", path, errno);
+    while (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno == EWOULDBLOCK) return Error{ErrorCode::Locked, path.string() + " is held"};
       if (errno != EINTR) return SystemError("lock", path, errno);
     }
     // The file may have been replaced between the two calls: only the one with the name counts.
     struct stat held {};
     struct stat named {};
-    if (::fstat(lock.get(), &held) == 0 && ::stat(path.c_str(), &named) == 0 &&
-        held.st_ino == named.st_ino && held.st_dev == named.st_dev) {
-      return lock;
+    if (::fstat(file.get(), &held) != 0 || ::stat(path.c_str(), &named) != 0 ||
+        held.st_ino != named.st_ino || held.st_dev != named.st_dev) {
+      continue;
     }
+    Result<std::string> text = ReadRest(file.get(), path, kFileBytesMax);
+    if (!text) return text.error();
+    return AttemptFile(path, std::move(file), *std::move(text));
   }
 }
 
+std::optional<std::string> AttemptFile::Line(std::string_view word) const {
+  return LastLine(text_, word);
+}
+
+Status AttemptFile::Append(std::string_view word, const std::string& text) {
+  const std::string line = fmt::format("{} {}\n", word, text);
+  const auto end = static_cast<off_t>(text_.size());
+  // Behind the last whole line: one that was begun and not ended does not count.
+  if (::ftruncate(file_.get(), end) != 0 || ::lseek(file_.get(), end, SEEK_SET) != end ||
+      !WriteAll(file_.get(), line)) {
+    return SystemError("write", path_, errno);
+  }
+  text_ += line;
+  return {};
+}
+
+Status AttemptFile::Sync() const { return SyncFile(path_); }
+
 Result<SpoolState> InspectSpool(const std::filesystem::path& directory) {
   SpoolState state;
-  Result<Fd> lock = LockSpool(directory);
-  for (int i = 0; i < kLockTries && IsHeld(lock) && AttendantIsGone(directory); ++i) {
+  Result<AttemptFile> file = AttemptFile::Lock(directory);
+  for (int i = 0; i < kLockTries && IsHeld(file) && AttendantIsGone(directory); ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    lock = LockSpool(directory);
+    file = AttemptFile::Lock(directory);
   }
-  if (!lock && !IsHeld(lock)) return lock.error();
-  if (!lock) {
+  if (!file && !IsHeld(file)) return file.error();
+  if (!file) {
     state.running = true;
     if (const std::optional<Process> attendant = Attendant(directory)) {
       state.attendant = attendant->pid;
     }
     return state;
   }
-  const std::filesystem::path path = directory / "outcome.json";
-  Result<AttemptOutcome> outcome = ReadOutcome(directory);
-  if (!outcome && outcome.error().code != ErrorCode::NotFound) {
-    if (outcome.error().code != ErrorCode::Corrupt) return outcome.error();
-    // It can be of no use to anyone, and the attempt must end. Kept for who wants to know why.
-    ::rename(path.c_str(), (path.string() + ".damaged").c_str());
+  if (const std::optional<std::string> line = file->Line("outcome")) {
+    Result<AttemptOutcome> outcome = OutcomeFromJson(*line);
+    // One that is damaged can be of no use to anyone, and the attempt must end.
+    if (!outcome && outcome.error().code != ErrorCode::Corrupt) return outcome.error();
+    if (outcome) {
+      state.outcome = *std::move(outcome);
+      return state;
+    }
   }
-  if (outcome) {
-    state.outcome = *outcome;
-    return state;
-  }
-  state.outcome = OutcomeOfTheDead(directory);
-  if (Status written = WriteOutcome(directory, *state.outcome, true); !written)
-    return written.error();
+  state.outcome = OutcomeOfTheDead(directory, *file);
+  Status written = file->Append("outcome", ToJson(*state.outcome));
+  if (written) written = file->Sync();
+  if (!written) return written.error();
   return state;
 }
 
 Status ForgetAttempt(const std::filesystem::path& root, const AttemptId& id) {
-  // Renamed first: a directory that is half removed would look like an attempt that was killed.
   const std::filesystem::path directory = SpoolDirectory(root, id);
-  const std::filesystem::path away = root / (std::string(kForgotten) + ToString(id));
-  bool renamed = ::rename(directory.c_str(), away.c_str()) == 0;
-  if (!renamed && (errno == ENOTEMPTY || errno == EEXIST)) {
-    static_cast<void>(RemoveTree(away));
-    renamed = ::rename(directory.c_str(), away.c_str()) == 0;
+  // First what makes it an attempt: a directory alone is one that ListSpool sweeps.
+  if (::unlink(FileOf(directory).c_str()) != 0 && errno != ENOENT) {
+    return SystemError("remove", FileOf(directory), errno);
   }
-  if (renamed) return RemoveTree(away, {"lock", "spec.json", "started.json", "outcome.json"});
-  if (errno == ENOENT) return {};
-  return SystemError("remove", directory, errno);
+  return RemoveTree(directory, {"stdout", "stderr", "events"});
 }
 
 }  // namespace troupe

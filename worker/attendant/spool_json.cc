@@ -1,5 +1,5 @@
-// The files of the spool as JSON. A field that is not there has its default, and one that is not
-// known is ignored: the daemon and the attendant may be of different versions.
+// The lines of the spool's files as JSON. A field that is not there has its default, and one that
+// is not known is ignored: the daemon and the attendant may be of different versions.
 #include <fmt/format.h>
 
 #include <array>
@@ -77,7 +77,7 @@ const Json& Part(const Json& json, const char* key) {
 }
 
 std::string Dump(const Json& json) {
-  return json.dump(1, ' ', false, Json::error_handler_t::replace);
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::int64_t Count(Instant instant) { return instant.time_since_epoch().count(); }
@@ -264,7 +264,7 @@ std::string ToJson(const AttemptSpec& spec) {
 }
 
 Result<AttemptSpec> SpecFromJson(const std::string& text) {
-  return FromJson<AttemptSpec>(text, "spec.json", [](const Json& json, AttemptSpec& spec) {
+  return FromJson<AttemptSpec>(text, "the spec", [](const Json& json, AttemptSpec& spec) {
     Get(json, "id", spec.id);
     Get(json, "token", spec.token);
     Get(json, "kind", kKinds, spec.kind);
@@ -299,7 +299,7 @@ std::string ToJson(const AttemptOutcome& outcome) {
 }
 
 Result<AttemptOutcome> OutcomeFromJson(const std::string& text) {
-  return FromJson<AttemptOutcome>(text, "outcome.json", [](const Json& json, AttemptOutcome& out) {
+  return FromJson<AttemptOutcome>(text, "the outcome", [](const Json& json, AttemptOutcome& out) {
     Get(json, "id", out.id);
     Get(json, "failure", out.failure);
     Get(json, "message", out.message);
@@ -322,27 +322,27 @@ Result<AttemptOutcome> OutcomeFromJson(const std::string& text) {
   });
 }
 
-Status WriteStart(const std::filesystem::path& directory, const StartRecord& start) {
+std::string ToJson(const StartRecord& start) {
   const Json json = {{"version", kVersion},
                      {"attendant", start.attendant},
                      {"start_ticks", start.start_ticks},
                      {"boot_id", start.boot_id},
                      {"started_us", Count(start.started)},
                      {"token", start.token},
-                     {"cgroup", start.cgroup}};
-  return WriteFile(directory / "started.json", Dump(json));
+                     {"cgroup", start.cgroup},
+                     {"private_files", start.private_files}};
+  return Dump(json);
 }
 
-Result<StartRecord> ReadStart(const std::filesystem::path& directory) {
-  const Result<std::string> text = ReadWholeFile(directory / "started.json", 65536);
-  if (!text) return text.error();
-  return FromJson<StartRecord>(*text, "started.json", [](const Json& json, StartRecord& start) {
+Result<StartRecord> StartFromJson(const std::string& text) {
+  return FromJson<StartRecord>(text, "the start", [](const Json& json, StartRecord& start) {
     Get(json, "attendant", start.attendant);
     Get(json, "start_ticks", start.start_ticks);
     Get(json, "boot_id", start.boot_id);
     Get(json, "started_us", start.started);
     Get(json, "token", start.token);
     Get(json, "cgroup", start.cgroup);
+    Get(json, "private_files", start.private_files);
   });
 }
 

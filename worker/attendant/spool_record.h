@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/ids.h"
 #include "base/result.h"
@@ -14,7 +16,7 @@
 
 namespace troupe {
 
-// started.json: what it takes to know an attendant again, and to end its processes when it has
+// The line `start`: what it takes to know an attendant again, and to end its processes when it has
 // died. Written before the agent is started.
 struct StartRecord {
   pid_t attendant = 0;
@@ -22,21 +24,37 @@ struct StartRecord {
   std::string boot_id = "";
   Instant started{};
   std::string token = "";
-  std::string cgroup = "";  // Where one may have been made; empty: none.
+  std::string cgroup = "";         // Where one may have been made; empty: none.
+  std::string private_files = "";  // Likewise.
   bool operator==(const StartRecord&) const = default;
 };
 
-Status WriteStart(const std::filesystem::path& directory, const StartRecord& start);
+std::string ToJson(const StartRecord& start);
+Result<StartRecord> StartFromJson(const std::string& text);
 // NotFound if the attendant never came that far.
 Result<StartRecord> ReadStart(const std::filesystem::path& directory);
 
-// What the name of an attempt's directory says.
+// What the name of an attempt says.
 AttemptId IdOfDirectory(const std::filesystem::path& directory);
 
-// What was made for the agent's eyes, and what it left there.
-void RemovePrivateFiles(const std::filesystem::path& directory);
+// The file of an attempt, locked until the end of this object or the process.
+class AttemptFile {
+ public:
+  // Locked if another process has it; NotFound if the attempt has been forgotten.
+  static Result<AttemptFile> Lock(const std::filesystem::path& directory);
 
-// Held until the Fd is closed or the process ends. Locked if another process has it.
-Result<Fd> LockSpool(const std::filesystem::path& directory);
+  // What follows the word in the last line that begins with it; none: there is no such line.
+  std::optional<std::string> Line(std::string_view word) const;
+  // All of it or nothing.
+  Status Append(std::string_view word, const std::string& text);
+  Status Sync() const;
+
+ private:
+  AttemptFile(std::filesystem::path path, Fd file, std::string text);
+
+  std::filesystem::path path_;
+  Fd file_;
+  std::string text_;  // Its whole lines.
+};
 
 }  // namespace troupe

@@ -25,17 +25,18 @@ std::string_view ReadSome(Fd& fd, std::array<char, 65536>& buffer) {
 
 }  // namespace
 
-Supervision::Supervision(const AttemptSpec& spec, ProcessTree& tree, Sinks sinks, int signals)
+Supervision::Supervision(const AttemptSpec& spec, ProcessTree& tree, Sinks sinks, Stops stops)
     : spec_(spec),
       tree_(tree),
       sinks_(sinks),
-      signals_(signals),
+      stops_(stops),
       started_(Clock::now()),
       last_activity_(started_) {}
 
 bool Supervision::StoppedEarly() {
   ReadSignals();
-  return terminations_ > 0;
+  ReadOrders();
+  return stops_taken_ > 0;
 }
 
 void Supervision::Run(Pipes pipes, std::string_view standard_input) {
@@ -44,16 +45,18 @@ void Supervision::Run(Pipes pipes, std::string_view standard_input) {
   last_activity_ = Clock::now();
   tree_.Reap();  // It may have ended before its start was reported.
   while (!Over()) {
-    std::array<pollfd, 4> fds = {{{signals_, POLLIN, 0},
+    std::array<pollfd, 5> fds = {{{stops_.signals, POLLIN, 0},
                                   {pipes_.standard_output.get(), POLLIN, 0},
                                   {pipes_.standard_error.get(), POLLIN, 0},
-                                  {pipes_.standard_input.get(), POLLOUT, 0}}};
+                                  {pipes_.standard_input.get(), POLLOUT, 0},
+                                  {stops_.orders.fd(), POLLIN, 0}}};
     if (::poll(fds.data(), fds.size(), PollTimeout()) > 0) {
       if (fds[1].revents != 0) ReadOutput();
       if (fds[2].revents != 0) ReadErrors();
       if (fds[3].revents != 0) WriteInput();
       // After the streams: an agent that has finished and ended is not stopped.
       if (fds[0].revents != 0) ReadSignals();
+      if (fds[4].revents != 0) ReadOrders();
     }
     CheckClocks();
   }
@@ -68,13 +71,19 @@ bool Supervision::Over() const {
 void Supervision::ReadSignals() {
   signalfd_siginfo info{};
   int terminations = 0;
-  while (::read(signals_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+  while (::read(stops_.signals, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
     if (info.ssi_signo == static_cast<std::uint32_t>(SIGTERM)) ++terminations;
   }
   tree_.Reap();
-  for (; terminations > 0; --terminations) {
+  OnStops(terminations);
+}
+
+void Supervision::ReadOrders() { OnStops(stops_.orders.TakeStops(stops_.directory)); }
+
+void Supervision::OnStops(int count) {
+  for (; count > 0; --count) {
     // A second one, and one for an agent that has ended and left processes, is for what remains.
-    if (++terminations_ > 1 || tree_.end()) {
+    if (++stops_taken_ > 1 || tree_.end()) {
       kill_at_ = Clock::now();
     } else {
       Stop(StopReason::Cancelled);

@@ -13,6 +13,7 @@
 #include "base/attempt.h"
 #include "worker/attendant/agent_protocol.h"
 #include "worker/attendant/event_log.h"
+#include "worker/attendant/orders.h"
 #include "worker/attendant/output_capture.h"
 #include "worker/attendant/output_file.h"
 #include "worker/attendant/process_tree.h"
@@ -37,12 +38,19 @@ struct Sinks {
   EventLog& events;
 };
 
+// Where stops come from.
+struct Stops {
+  int signals;  // A signalfd for SIGTERM and SIGCHLD, both blocked.
+  Orders& orders;
+  const std::string& directory;  // The attempt's, as orders name it.
+};
+
 class Supervision {
  public:
-  // `signals`: a signalfd for SIGTERM and SIGCHLD, both blocked. The clocks run from here.
-  Supervision(const AttemptSpec& spec, ProcessTree& tree, Sinks sinks, int signals);
+  // A stop is a SIGTERM or an order; the second one ends at once. The clocks run from here.
+  Supervision(const AttemptSpec& spec, ProcessTree& tree, Sinks sinks, Stops stops);
 
-  // SIGTERM has come before anything runs.
+  // A stop has come before anything runs.
   bool StoppedEarly();
 
   // Returns when nothing of the tree is left and all it wrote has been read. `standard_input`
@@ -57,6 +65,8 @@ class Supervision {
   bool Over() const;
   int PollTimeout() const;
   void ReadSignals();
+  void ReadOrders();
+  void OnStops(int count);
   void ReadOutput();
   void ReadErrors();
   void WriteInput();
@@ -69,14 +79,14 @@ class Supervision {
   const AttemptSpec& spec_;
   ProcessTree& tree_;
   Sinks sinks_;
-  int signals_;
+  Stops stops_;
   Pipes pipes_ = {};
   std::string_view input_left_;
   Clock::time_point started_;
   Clock::time_point last_activity_;
   std::optional<Clock::time_point> kill_at_ = {};
   StopReason stop_reason_ = StopReason::None;
-  int terminations_ = 0;
+  int stops_taken_ = 0;
   bool child_ended_ = false;
   std::array<char, 65536> buffer_;
 };

@@ -167,6 +167,15 @@ void AttemptFixture::WaitFor(const std::string& what,
   }
 }
 
+std::vector<std::string> AttemptFixture::PrivateFilesLeft() const {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(root_)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("private")) names.push_back(name);
+  }
+  return names;
+}
+
 std::vector<pid_t> AttemptFixture::Processes(const AttemptSpec& spec) const {
   std::vector<pid_t> processes;
   for (const Process& process : ListProcesses()) {

@@ -50,6 +50,8 @@ class AttemptFixture : public testing::Test {
   std::string Read(const std::filesystem::path& path) const;
   void WaitForFile(const std::string& name) const;
   void WaitFor(const std::string& what, const std::function<bool()>& condition) const;
+  // Directories of private files in the spool.
+  std::vector<std::string> PrivateFilesLeft() const;
   // Processes that bear the attempt's token.
   std::vector<pid_t> Processes(const AttemptSpec& spec) const;
 

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <csignal>
@@ -36,7 +37,7 @@ TEST_F(Attendant, ReportsWhatACommandDid) {
   EXPECT_LE(outcome.started, outcome.ended);
   EXPECT_EQ(Read(Directory(spec) / "stdout"), "out\n");
   EXPECT_EQ(Read(Directory(spec) / "stderr"), "err\n");
-  EXPECT_FALSE(std::filesystem::exists(Directory(spec) / "private"));
+  EXPECT_TRUE(PrivateFilesLeft().empty());
 }
 
 TEST_F(Attendant, ReportsASuccess) {
@@ -401,31 +402,33 @@ TEST_F(Attendant, SleepsWhileNothingHappens) {
 
 TEST_F(Attendant, ReportsASpecItCannotRead) {
   const AttemptSpec spec = ShellCommand("true");
-  std::filesystem::create_directory(Directory(spec));
-  std::ofstream(Directory(spec) / "spec.json") << "{";
+  std::ofstream(Directory(spec).string() + ".attempt") << "boot x\nspec {\n";
 
   EXPECT_EQ(Wait(StartAttendant(Directory(spec))), 0);
 
   EXPECT_EQ(Outcome(spec).failure, FailureClass::SpawnFailed);
   EXPECT_EQ(Outcome(spec).id, spec.id);
-  EXPECT_THAT(Outcome(spec).message, HasSubstr("spec.json"));
+  EXPECT_THAT(Outcome(spec).message, HasSubstr("the spec is damaged"));
 }
 
-TEST_F(Attendant, FailsWithoutADirectory) { EXPECT_EQ(Wait(StartAttendant(root_ / "missing")), 1); }
+TEST_F(Attendant, FailsWithoutAFile) { EXPECT_EQ(Wait(StartAttendant(root_ / "missing")), 1); }
 
+// A limit on the size of files stands for a disk that is full.
 TEST_F(Attendant, KeepsTheOutcomeUntilTheDiskTakesIt) {
-  const AttemptSpec spec = ShellCommand("touch ready");
-  ASSERT_TRUE(WriteSpec(root_, spec).has_value());
-  std::filesystem::create_symlink("/dev/full", Directory(spec) / "outcome.json.tmp");
+  const AttemptSpec spec = ShellCommand("touch ready; while [ ! -e go ]; do sleep 0.01; done");
   const pid_t attendant = Start(spec);
-  WaitFor("the attempt's end", [&] {
-    return std::filesystem::exists(InRunDirectory("ready")) &&
-           !std::filesystem::exists(Directory(spec) / "private");
-  });
+  WaitForFile("ready");
+  const std::string file = Directory(spec).string() + ".attempt";
+  const std::uintmax_t size = std::filesystem::file_size(file) + 5;
+  rlimit before{};
+  const rlimit full{size, RLIM_INFINITY};
+  ASSERT_EQ(::prlimit(attendant, RLIMIT_FSIZE, &full, &before), 0);
+  std::ofstream(InRunDirectory("go")) << "";
+  WaitFor("a half line", [&] { return std::filesystem::file_size(file) == size; });
   EXPECT_TRUE(InspectSpool(Directory(spec)).value().running) << "it holds the lock";
-  EXPECT_FALSE(std::filesystem::exists(Directory(spec) / "outcome.json"));
+  EXPECT_EQ(ReadOutcome(Directory(spec)).error().code, ErrorCode::NotFound);
 
-  std::filesystem::remove(Directory(spec) / "outcome.json.tmp");
+  ASSERT_EQ(::prlimit(attendant, RLIMIT_FSIZE, &before, nullptr), 0);
 
   EXPECT_EQ(Wait(attendant), 0);
   EXPECT_EQ(Outcome(spec).failure, std::nullopt);

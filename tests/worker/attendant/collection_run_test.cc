@@ -1,6 +1,7 @@
 // Files that loops go over, read by the real program.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,7 +44,7 @@ TEST_F(CollectionRun, GivesTheItemsAsResult) {
   EXPECT_EQ(outcome.message, "");
   EXPECT_EQ(outcome.output, "");
   EXPECT_EQ(outcome.result_json, R"([{"name":"a b","size":"1"}])");
-  EXPECT_FALSE(std::filesystem::exists(Directory(spec) / "private"));
+  EXPECT_TRUE(PrivateFilesLeft().empty());
 }
 
 TEST_F(CollectionRun, IsNotHeldToTheBoundOfOtherResults) {
@@ -100,16 +101,22 @@ TEST_F(CollectionRun, SaysThatARunDirectoryIsMissing) {
   EXPECT_EQ(Run(spec).failure, FailureClass::InvalidRequest);
 }
 
-// An error of the system, which may pass: the reader finds no place for the list.
+// An error of the system, which may pass: the list finds no room.
 TEST_F(CollectionRun, FailsForAWhileIfTheSystemDoes) {
-  Write("lines", "1\n");
+  Write("lines", std::string(200'000, 'x') + "\n");
   const AttemptSpec spec = Reading("lines", CollectionFormat::Lines);
-  std::filesystem::create_directories(Directory(spec) / "private" / "result.json");
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit little{100'000, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &little), 0);
+  const pid_t attendant = Start(spec);  // It inherits the limit.
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_EQ(Wait(attendant), 0);
 
-  const AttemptOutcome outcome = Run(spec);
+  const AttemptOutcome outcome = Outcome(spec);
 
   EXPECT_EQ(outcome.failure, FailureClass::Transient);
-  EXPECT_THAT(outcome.message, HasSubstr("Is a directory"));
+  EXPECT_THAT(outcome.message, HasSubstr("File too large"));
 }
 
 // The file takes far longer to read than there is time: as if its file system hung.

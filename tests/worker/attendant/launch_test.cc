@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <optional>
 #include <sstream>
 
 namespace troupe {
@@ -21,8 +22,8 @@ class LaunchTest : public testing::Test {
   LaunchTest() {
     std::string pattern = (std::filesystem::temp_directory_path() / "troupe-XXXXXX").string();
     base_ = ::mkdtemp(pattern.data());
-    directory_ = base_ / "spool" / "17-t3-2";
-    std::filesystem::create_directories(directory_);
+    std::filesystem::create_directories(base_ / "spool");
+    files_.emplace(base_ / "spool", Process{.pid = 7, .start_ticks = 8});
     spec_.id = {RunId{17}, Subject::Task, 3, 2};
     spec_.token = "token";
     spec_.task = "build.all";
@@ -31,10 +32,8 @@ class LaunchTest : public testing::Test {
   }
   ~LaunchTest() override { std::filesystem::remove_all(base_); }
 
-  Preparation Prepare() { return PrepareLaunch(spec_, directory_, Instant(std::chrono::hours(1))); }
-  std::string Private(const std::string& name) const {
-    return (directory_ / "private" / name).string();
-  }
+  Preparation Prepare() { return PrepareLaunch(spec_, *files_, Instant(std::chrono::hours(1))); }
+  std::string Private(const std::string& name) const { return (files_->path() / name).string(); }
   // The value of a variable; "-" if it is not set.
   std::string Variable(const Preparation& prepared, const std::string& name) const {
     for (const std::string& entry : prepared.launch.environment) {
@@ -51,7 +50,7 @@ class LaunchTest : public testing::Test {
   }
 
   std::filesystem::path base_;
-  std::filesystem::path directory_;
+  std::optional<PrivateFiles> files_;
   AttemptSpec spec_;
 };
 

@@ -157,7 +157,8 @@ TEST_P(ProcessTreeTest, EndsAFamilyThatKeepsItsSize) {
 TEST_P(ProcessTreeTest, LeavesNoCgroupBehind) {
   const AttemptSpec spec = ShellCommand("cat /proc/self/cgroup; sleep 1000 & true");
   const pid_t attendant = Start(spec);
-  const std::string name = "troupe-" + ToString(spec.id) + "-" + std::to_string(attendant);
+  const std::uint64_t ticks = FindProcess(attendant).value().start_ticks;
+  const std::string name = "troupe-" + std::to_string(attendant) + "-" + std::to_string(ticks);
   EXPECT_EQ(Wait(attendant), 0);
 
   const bool had_one = Outcome(spec).output.find(name) != std::string::npos;

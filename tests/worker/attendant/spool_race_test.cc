@@ -72,7 +72,7 @@ TEST_F(SpoolRace, AnAttendantThatWasKilledIsNotReplaced) {
   EXPECT_EQ(Wait(StartAttendant(Directory(spec))), 0);
 
   EXPECT_EQ(Runs(), 1U);
-  EXPECT_FALSE(std::filesystem::exists(Directory(spec) / "outcome.json"));
+  EXPECT_EQ(ReadOutcome(Directory(spec)).error().code, ErrorCode::NotFound);
   EXPECT_EQ(InspectSpool(Directory(spec)).value().outcome->failure, FailureClass::Crashed);
 }
 
@@ -94,7 +94,7 @@ TEST_F(SpoolRace, WhatAKilledAttendantLeftIsEnded) {
     EXPECT_EQ(state.outcome->failure, FailureClass::Crashed);
     EXPECT_EQ(Outcome(spec), *state.outcome);
     EXPECT_TRUE(Processes(spec).empty());
-    EXPECT_FALSE(std::filesystem::exists(Directory(spec) / "private"));
+    EXPECT_TRUE(PrivateFilesLeft().empty());
     std::filesystem::remove(InRunDirectory("ready"));
   }
 }

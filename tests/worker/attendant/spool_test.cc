@@ -1,5 +1,6 @@
 #include "worker/attendant/spool.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <sstream>
 
 #include "worker/attendant/files.h"
+#include "worker/attendant/private_files.h"
 #include "worker/attendant/process_table.h"
 #include "worker/attendant/spool_record.h"
 
@@ -93,6 +95,15 @@ class SpoolTest : public testing::Test {
     return start;
   }
 
+  // As a daemon or an attendant of this or another time wrote it.
+  void Append(std::string_view word, const std::string& text) {
+    ASSERT_TRUE(AttemptFile::Lock(directory_).value().Append(word, text).has_value());
+  }
+  void AppendOutcome(const AttemptOutcome& outcome) { Append("outcome", ToJson(outcome)); }
+  void AppendStart(const StartRecord& start) { Append("start", ToJson(start)); }
+  void WriteFileOf(const std::string& text) { std::ofstream(file()) << text; }
+  std::string file() const { return directory_.string() + ".attempt"; }
+
   std::filesystem::path root_;
   AttemptSpec spec_;
   std::filesystem::path directory_;
@@ -140,19 +151,14 @@ TEST_F(SpoolTest, KeepsSpecAndOutcome) {
   EXPECT_EQ(ReadSpec(directory_).value(), spec_);
   EXPECT_EQ(ReadOutcome(directory_).error().code, ErrorCode::NotFound);
 
-  AttemptOutcome outcome = FullOutcome();
-  ASSERT_TRUE(WriteOutcome(directory_, outcome, true).has_value());
-  EXPECT_EQ(ReadOutcome(directory_).value(), outcome);
-
-  AttemptOutcome other = outcome;
-  other.message = "another";
-  EXPECT_TRUE(WriteOutcome(directory_, other, true).has_value());
-  EXPECT_EQ(ReadOutcome(directory_).value(), outcome) << "written once";
+  AppendOutcome(FullOutcome());
+  EXPECT_EQ(ReadOutcome(directory_).value(), FullOutcome());
+  EXPECT_EQ(InspectSpool(directory_).value().outcome, FullOutcome());
 }
 
 TEST_F(SpoolTest, AnOutcomeMayBeSyncedAfterwards) {
   ASSERT_TRUE(WriteSpec(root_, spec_).has_value());
-  ASSERT_TRUE(WriteOutcome(directory_, FullOutcome(), false).has_value());
+  AppendOutcome(FullOutcome());
 
   EXPECT_TRUE(SyncOutcome(directory_).has_value());
 
@@ -164,15 +170,13 @@ TEST_F(SpoolTest, AnOutcomeMayBeSyncedAfterwards) {
 // As of a daemon that died while it wrote, or a disk that was full.
 TEST_F(SpoolTest, TakesAHalfStartRecordForNoStart) {
   ASSERT_TRUE(WriteSpec(root_, spec_).has_value());
-  std::ofstream(directory_ / "started.json") << "{\"atten";
+  std::ofstream(file(), std::ios::app) << "start {\"atten";
 
   EXPECT_TRUE(InspectSpool(directory_).value().outcome.value().never_started);
 }
 
 TEST_F(SpoolTest, HandsBackAnAttemptOfHalfASpec) {
-  std::filesystem::create_directory(directory_);
-  std::ofstream(directory_ / "lock") << BootId();
-  std::ofstream(directory_ / "spec.json") << "{\"id\":";
+  WriteFileOf("boot " + BootId() + "\nspec {\"id\":");
 
   const AttemptOutcome outcome = InspectSpool(directory_).value().outcome.value();
 
@@ -184,22 +188,20 @@ TEST_F(SpoolTest, IsPrivate) {
   ASSERT_TRUE(WriteSpec(root_, spec_).has_value());
   struct stat status {};
 
-  ASSERT_EQ(::stat(directory_.c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 0777, 0700U);
-  ASSERT_EQ(::stat((directory_ / "spec.json").c_str(), &status), 0);
+  ASSERT_EQ(::stat(file().c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600U);
 }
 
-TEST_F(SpoolTest, NeverReplacesASpecOrItsLock) {
+TEST_F(SpoolTest, NeverReplacesASpec) {
   ASSERT_TRUE(WriteSpec(root_, spec_).has_value());
-  const Result<Fd> lock = LockSpool(directory_);
+  const Result<AttemptFile> held = AttemptFile::Lock(directory_);
   AttemptSpec other = spec_;
   other.prompt = "another";
 
   EXPECT_TRUE(WriteSpec(root_, other).has_value());
 
   EXPECT_EQ(ReadSpec(directory_).value(), spec_);
-  EXPECT_EQ(LockSpool(directory_).error().code, ErrorCode::Locked);
+  EXPECT_EQ(AttemptFile::Lock(directory_).error().code, ErrorCode::Locked);
 }
 
 TEST_F(SpoolTest, ListsAttemptsInOrder) {
@@ -209,8 +211,10 @@ TEST_F(SpoolTest, ListsAttemptsInOrder) {
     spec_.id = id;
     ASSERT_TRUE(WriteSpec(root_, spec_).has_value());
   }
-  for (const char* other : {"home", "1-t1", "1-x1-1", "01-t1-1", "1-t1-1-1", "1-t1-1.tmp"}) {
+  for (const char* other : {"home", "1-t1", "1-x1-1", "01-t1-1", "1-t1-1-1", "1-t1-1"}) {
     std::filesystem::create_directory(root_ / other);
+    std::ofstream(root_ /
+                  (std::string(other) == "1-t1-1" ? "other" : other + std::string(".attempt")));
   }
 
   EXPECT_THAT(ListSpool(root_).value(), ElementsAre(AttemptId{RunId{9}, Subject::Task, 2, 1},
@@ -222,9 +226,9 @@ TEST_F(SpoolTest, ListsAttemptsInOrder) {
 
 TEST_F(SpoolTest, ForgetsAnAttemptWithAllItLeft) {
   ASSERT_TRUE(WriteSpec(root_, spec_).has_value());
-  std::filesystem::create_directories(directory_ / "private" / "tmp" / "cache");
-  std::ofstream(directory_ / "private" / "tmp" / "cache" / "file") << "x";
-  ::chmod((directory_ / "private" / "tmp" / "cache").c_str(), 0500);
+  std::filesystem::create_directories(directory_);
+  std::ofstream(directory_ / "stdout") << "x";
+  std::ofstream(directory_ / "other") << "x";
 
   EXPECT_TRUE(ForgetAttempt(root_, spec_.id).has_value());
 
@@ -233,11 +237,51 @@ TEST_F(SpoolTest, ForgetsAnAttemptWithAllItLeft) {
 }
 
 TEST_F(SpoolTest, SweepsWhatAnInterruptedForgetLeft) {
-  std::filesystem::create_directory(root_ / ".forgotten-17-t3-2");
+  std::filesystem::create_directory(directory_);
+  std::ofstream(directory_ / "stdout") << "x";
 
   EXPECT_TRUE(ListSpool(root_).value().empty());
 
   EXPECT_TRUE(std::filesystem::is_empty(root_));
+}
+
+TEST_F(SpoolTest, LeavesWhatAnAttemptHasPrinted) {
+  ASSERT_TRUE(WriteSpec(root_, spec_).has_value());
+  std::filesystem::create_directory(directory_);
+  std::ofstream(directory_ / "stdout") << "x";
+
+  EXPECT_THAT(ListSpool(root_).value(), ElementsAre(spec_.id));
+
+  EXPECT_TRUE(std::filesystem::exists(directory_ / "stdout"));
+}
+
+TEST_F(SpoolTest, SweepsPrivateFilesOfTheDead) {
+  const Process self = FindProcess(::getpid()).value();
+  const PrivateFiles mine(root_, self);
+  Process dead = self;
+  dead.start_ticks += 1;
+  std::filesystem::create_directory(mine.path());
+  std::filesystem::create_directory(root_ / "private-x");
+  const std::string other = fmt::format("private-{}-{}", dead.pid, dead.start_ticks);
+  std::filesystem::create_directory(root_ / other);
+
+  EXPECT_TRUE(ListSpool(root_).value().empty());
+
+  EXPECT_TRUE(std::filesystem::exists(mine.path()));
+  EXPECT_TRUE(std::filesystem::exists(root_ / "private-x"));
+  EXPECT_FALSE(std::filesystem::exists(root_ / other));
+}
+
+// What was under way there would be begun again.
+TEST_F(SpoolTest, RefusesAttemptsOfAnOlderTroupe) {
+  std::filesystem::create_directory(directory_);
+  std::ofstream(directory_ / "lock") << BootId();
+
+  const Result<std::vector<AttemptId>> ids = ListSpool(root_);
+
+  ASSERT_FALSE(ids.has_value());
+  EXPECT_THAT(ids.error().message, testing::HasSubstr("an attempt of an older troupe"));
+  EXPECT_TRUE(std::filesystem::exists(directory_ / "lock"));
 }
 
 TEST_F(SpoolTest, HandsBackWhatWasNeverStarted) {
@@ -253,8 +297,8 @@ TEST_F(SpoolTest, HandsBackWhatWasNeverStarted) {
   EXPECT_EQ(ReadOutcome(directory_).value(), *state.outcome) << "an attendant must find it";
 }
 
-TEST_F(SpoolTest, HandsBackADirectoryWithoutASpec) {
-  std::filesystem::create_directory(directory_);
+TEST_F(SpoolTest, HandsBackAFileWithoutASpec) {
+  WriteFileOf("");
 
   const SpoolState state = InspectSpool(directory_).value();
 
@@ -267,7 +311,7 @@ TEST_F(SpoolTest, KnowsARestartOfTheMachine) {
   ASSERT_TRUE(WriteSpec(root_, spec_).has_value());
   StartRecord start = StartOf(::getpid());
   start.boot_id = "another";
-  ASSERT_TRUE(WriteStart(directory_, start).has_value());
+  AppendStart(start);
 
   const AttemptOutcome outcome = InspectSpool(directory_).value().outcome.value();
 
@@ -278,8 +322,7 @@ TEST_F(SpoolTest, KnowsARestartOfTheMachine) {
 }
 
 TEST_F(SpoolTest, DoesNotTakeALostStartRecordForNoStart) {
-  ASSERT_TRUE(WriteSpec(root_, spec_).has_value());
-  std::ofstream(directory_ / "lock") << "another boot";
+  WriteFileOf("boot another\nspec " + ToJson(spec_) + "\n");
 
   const AttemptOutcome outcome = InspectSpool(directory_).value().outcome.value();
 
@@ -289,7 +332,7 @@ TEST_F(SpoolTest, DoesNotTakeALostStartRecordForNoStart) {
 
 TEST_F(SpoolTest, KnowsThatItsAttendantWasKilled) {
   ASSERT_TRUE(WriteSpec(root_, spec_).has_value());
-  ASSERT_TRUE(WriteStart(directory_, StartOf(::getpid())).has_value());
+  AppendStart(StartOf(::getpid()));
 
   const AttemptOutcome outcome = InspectSpool(directory_).value().outcome.value();
 
@@ -298,42 +341,50 @@ TEST_F(SpoolTest, KnowsThatItsAttendantWasKilled) {
 
 TEST_F(SpoolTest, LeavesARunningAttemptAlone) {
   ASSERT_TRUE(WriteSpec(root_, spec_).has_value());
-  const Result<Fd> lock = LockSpool(directory_);
+  Result<AttemptFile> held = AttemptFile::Lock(directory_);
   SpoolState state = InspectSpool(directory_).value();
   EXPECT_TRUE(state.running);
   EXPECT_EQ(state.attendant, 0) << "not written yet";
   EXPECT_FALSE(state.outcome.has_value());
 
-  ASSERT_TRUE(WriteStart(directory_, StartOf(::getpid())).has_value());
+  ASSERT_TRUE(held->Append("start", ToJson(StartOf(::getpid()))).has_value());
   EXPECT_EQ(InspectSpool(directory_).value().attendant, ::getpid());
 
   StartRecord another = StartOf(::getpid());
   another.start_ticks += 1;
-  ASSERT_TRUE(WriteStart(directory_, another).has_value());
+  ASSERT_TRUE(held->Append("start", ToJson(another)).has_value());
   EXPECT_EQ(InspectSpool(directory_).value().attendant, 0) << "its number was used again";
-  EXPECT_FALSE(std::filesystem::exists(directory_ / "outcome.json"));
+  EXPECT_FALSE(held->Line("outcome").has_value());
 }
 
 TEST_F(SpoolTest, PutsAnOutcomeInPlaceOfADamagedOne) {
   ASSERT_TRUE(WriteSpec(root_, spec_).has_value());
-  ASSERT_TRUE(WriteStart(directory_, StartOf(::getpid())).has_value());
-  std::ofstream(directory_ / "outcome.json") << "{\"ver";
+  AppendStart(StartOf(::getpid()));
+  Append("outcome", "{\"ver");
 
   const AttemptOutcome outcome = InspectSpool(directory_).value().outcome.value();
 
   EXPECT_EQ(outcome.failure, FailureClass::Crashed);
   EXPECT_EQ(ReadOutcome(directory_).value(), outcome);
-  EXPECT_TRUE(std::filesystem::exists(directory_ / "outcome.json.damaged"));
 }
 
-TEST_F(SpoolTest, WritesNoHalfOutcome) {
+TEST_F(SpoolTest, PutsAnOutcomeInPlaceOfHalfOfOne) {
   ASSERT_TRUE(WriteSpec(root_, spec_).has_value());
-  std::filesystem::create_symlink("/dev/full", directory_ / "outcome.json.tmp");
+  AppendStart(StartOf(::getpid()));
+  std::ofstream(file(), std::ios::app) << "outcome " << std::string(10'000, '{');
+  EXPECT_EQ(ReadOutcome(directory_).error().code, ErrorCode::NotFound);
 
-  const Status written = WriteOutcome(directory_, FullOutcome(), true);
+  const AttemptOutcome outcome = InspectSpool(directory_).value().outcome.value();
 
-  ASSERT_FALSE(written.has_value());
-  EXPECT_EQ(written.error().code, ErrorCode::Full);
+  EXPECT_EQ(outcome.failure, FailureClass::Crashed);
+  EXPECT_EQ(ReadOutcome(directory_).value(), outcome);
+}
+
+TEST_F(SpoolTest, HoldsTextOfAnyKind) {
+  spec_.prompt = "a\nspec {}\noutcome {}\n";
+  ASSERT_TRUE(WriteSpec(root_, spec_).has_value());
+
+  EXPECT_EQ(ReadSpec(directory_).value(), spec_);
   EXPECT_EQ(ReadOutcome(directory_).error().code, ErrorCode::NotFound);
 }
 
