@@ -132,7 +132,7 @@ Status Bench::Fan(const fs::path& directory) {
 
 Status Bench::Process(const fs::path& directory) {
   const std::uint32_t count = std::max(options_.tasks / 50, 10u);
-  BenchFleet fleet(directory, options_.workers, std::thread::hardware_concurrency());
+  BenchFleet fleet(directory, options_.workers, 4 * std::thread::hardware_concurrency());
   const auto done = fleet.Run(LoopOf(count, "command: [/bin/true]"));
   if (!done) return done.error();
   Add("process", "tasks/s", count / Took(*done));

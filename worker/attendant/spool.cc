@@ -216,7 +216,9 @@ Result<std::vector<AttemptId>> ListSpool(const std::filesystem::path& root) {
 
 AttemptFile::AttemptFile(std::filesystem::path path, Fd file, std::string text)
     : path_(std::move(path)), file_(std::move(file)), text_(std::move(text)) {
-  text_.resize(text_.rfind('\n') + 1);
+  const std::size_t whole = text_.rfind('\n') + 1;
+  torn_ = whole < text_.size();
+  text_.resize(whole);
 }
 
 Result<AttemptFile> AttemptFile::Lock(const std::filesystem::path& directory) {
@@ -249,10 +251,12 @@ Status AttemptFile::Append(std::string_view word, const std::string& text) {
   const std::string line = fmt::format("{} {}\n", word, text);
   const auto end = static_cast<off_t>(text_.size());
   // Behind the last whole line: one that was begun and not ended does not count.
-  if (::ftruncate(file_.get(), end) != 0 || ::lseek(file_.get(), end, SEEK_SET) != end ||
-      !WriteAll(file_.get(), line)) {
+  if (torn_ && (::ftruncate(file_.get(), end) != 0 || ::lseek(file_.get(), end, SEEK_SET) != end)) {
     return SystemError("write", path_, errno);
   }
+  torn_ = true;
+  if (!WriteAll(file_.get(), line)) return SystemError("write", path_, errno);
+  torn_ = false;
   text_ += line;
   return {};
 }

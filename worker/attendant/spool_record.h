@@ -54,7 +54,8 @@ class AttemptFile {
 
   std::filesystem::path path_;
   Fd file_;
-  std::string text_;  // Its whole lines.
+  std::string text_;   // Its whole lines; the file stands behind them,
+  bool torn_ = false;  // or behind a part of another one.
 };
 
 }  // namespace troupe
