@@ -21,6 +21,13 @@ namespace troupe {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+// A run's times are those of the coordinator: to look more often would only disturb it.
+constexpr auto kLookAgain = std::chrono::milliseconds(50);
+
+}  // namespace
+
 Child::Child(std::vector<std::string> words, const std::string& log) {
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -120,7 +127,7 @@ Result<RunRecord> BenchFleet::Run(const std::string& text, std::vector<TaskRecor
   if (!submitted) return submitted.error();
   const RemoteStore store(*client_);
   for (;;) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    std::this_thread::sleep_for(kLookAgain);
     const Result<std::vector<RunRecord>> runs = store.Runs();
     if (!runs) return runs.error();
     const auto run = std::find_if(runs->begin(), runs->end(),
