@@ -174,7 +174,7 @@ template <class T>
 void Empty(std::vector<T>& list) {
   constexpr std::size_t kKept = 10'000;
   if (list.capacity() > kKept) {
-    list = {};
+    list = std::vector<T>();  // {} would only empty it.
   } else {
     list.clear();
   }

@@ -293,8 +293,6 @@ Status RocksDbCheckpointStore::CatchUp() {
 
 Status RocksDbCheckpointStore::Commit(const Batch& batch) {
   rdb::WriteBatch& writes = state_->writes;
-  if (writes.GetDataSize() > kBatchBytesKept) writes = rdb::WriteBatch();
-  if (state_->record.size() > kBatchBytesKept) state_->record = {};
   writes.Clear();
   const auto family = [&](Family f) { return state_->families[f]; };
   if (!batch.deleted_runs.empty()) {
@@ -323,6 +321,10 @@ Status RocksDbCheckpointStore::Commit(const Batch& batch) {
   rdb::WriteOptions options;
   options.sync = true;
   const rdb::Status written = state_->db->Write(options, &writes);
+  if (!batch.texts.empty() || writes.GetDataSize() > kBatchBytesKept) {
+    writes = rdb::WriteBatch();
+    std::string().swap(state_->record);
+  }
   if (written.ok()) return {};
   return FromRocks(written, "cannot write to the store in " + state_->directory);
 }
