@@ -85,13 +85,13 @@ int ListDeadLetters(const StateOptions& options) {
       rows.push_back(
           {fmt::format("{}", id.value), Escaped(run->plan->name), Escaped(view.id),
            fmt::format("{}", task.attempts), FormatLocal(task.ended),
-           CutToWidth(Escaped(fmt::format("{}: {}", name, task.message)), kCauseColumns)});
+           CutToWidth(Escaped(fmt::format("{}: {}", name, task.extra->message)), kCauseColumns)});
       if (!options.json) continue;
       list.push_back({{"run", id.value},
                       {"workflow", run->plan->name},
                       {"task", view.id},
                       {"class", name},
-                      {"message", task.message},
+                      {"message", task.extra->message},
                       {"ended", FormatInstant(task.ended)},
                       {"attempts", AttemptsOf(store, task)}});
     }

@@ -75,7 +75,7 @@ void AddTasks(const StoredRun& run, Json& json) {
     if (task.ended != Instant{}) json["task_end_times"][id] = FormatInstant(task.ended);
     json["task_attempts"][id] = task.attempts;
     if (task.failure && task.state != TaskState::Completed) {
-      json["task_errors"][id] = fmt::format("{}: {}", Name(*task.failure), task.message);
+      json["task_errors"][id] = fmt::format("{}: {}", Name(*task.failure), task.extra->message);
     }
     if (task.dead_letter) dead.push_back(id);
   }

@@ -71,7 +71,7 @@ void LiveModel::Resume(const Plan& plan, const Checkpoint& checkpoint) {
     event.attempt = task->attempts;
     event.worker = task->worker;
     event.failure = task->failure;
-    event.message = task->message;
+    event.message = task->extra->message;
     if (const std::uint32_t agent = AgentAt(planned, *task); agent != kNone) {
       event.agent = plan.agents[agent].name;
     }
@@ -80,7 +80,7 @@ void LiveModel::Resume(const Plan& plan, const Checkpoint& checkpoint) {
       Start(key, Escaped(view.id), WhoOf(event), task->attempt_started);
     } else if (task->state == TaskState::Waiting) {
       const RecoveryRules& rules = *planned.rules;
-      event.retry = task->failure == FailureClass::RateLimited ? 0 : task->step_failures;
+      event.retry = task->failure == FailureClass::RateLimited ? 0 : task->extra->step_failures;
       event.retries = task->step == 0 ? rules.retry : rules.fallback_retry;
       waiting_[key] = WaitingFor(event, task->due);
     }

@@ -126,7 +126,7 @@ bool TakeAfter(const SimulateOptions& options, Rehearsal& rehearsal, std::string
   for (const PlannedTask& task : rehearsal.plan->tasks) {
     if (task.kind == TaskKind::Parent) continue;
     ++all;
-    const std::string name = task.loop == nullptr ? task.id : task.id + "[]";
+    const std::string name = task.extra->loop == nullptr ? task.id : task.id + "[]";
     known += past->tasks.contains(name) ? 1 : 0;
   }
   if (known == 0) {

@@ -41,7 +41,7 @@ Extent ExtentOf(const CheckpointStore& store, const RunRecord& run, bool at_work
 
 std::string Cause(const TaskRecord& task) {
   if (!task.failure || task.state == TaskState::Completed) return "";
-  return CutToWidth(Escaped(fmt::format("{}: {}", Name(*task.failure), task.message)), 60);
+  return CutToWidth(Escaped(fmt::format("{}: {}", Name(*task.failure), task.extra->message)), 60);
 }
 
 std::vector<std::string> TaskRow(const StoredRun& run, std::uint32_t index, Instant until) {
@@ -124,8 +124,8 @@ Json StatusJson(const StoredRun& run) {
                      {"started", FormatInstant(task.first_started)},
                      {"ended", FormatInstant(task.ended)},
                      {"class", task.failure ? Name(*task.failure) : ""},
-                     {"message", task.message},
-                     {"notice", task.notice},
+                     {"message", task.extra->message},
+                     {"notice", task.extra->notice},
                      {"dead_letter", task.dead_letter}});
   }
   json["task_list"] = std::move(tasks);

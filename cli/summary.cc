@@ -81,7 +81,7 @@ std::string Failures(const Plan& plan, const Checkpoint& checkpoint) {
     if (++count > kFailuresMax) continue;
     text += fmt::format("  FAILED {}: {}: {} (attempt {})\n", Escaped(view.id),
                         task->failure ? Name(*task->failure) : "",
-                        CutToWidth(Escaped(task->message), kCauseColumns), task->attempts);
+                        CutToWidth(Escaped(task->extra->message), kCauseColumns), task->attempts);
   }
   if (count > kFailuresMax) text += fmt::format("  … and {} more\n", count - kFailuresMax);
   if (count == 0 && !checkpoint.run.first_failure.empty()) {
@@ -135,8 +135,9 @@ std::string Ladder(const Plan& plan, const PlannedTask& task) {
 
 // "4 times, 2 at a time: "
 std::string LoopText(const PlannedTask& task) {
-  if (task.loop == nullptr) return task.condition == nullptr ? "" : "if its condition holds: ";
-  const Loop& loop = *task.loop;
+  if (task.extra->loop == nullptr)
+    return task.extra->condition == nullptr ? "" : "if its condition holds: ";
+  const Loop& loop = *task.extra->loop;
   std::string text;
   if (loop.source == Loop::Source::Inline) {
     text = fmt::format("for each of {} items", loop.items.size());

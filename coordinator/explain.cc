@@ -17,7 +17,7 @@ std::string InSeconds(Duration d) { return fmt::format("{:.1f} s", std::max(0.0,
 
 std::string CauseOf(const TaskRecord& record) {
   if (!record.failure) return "";
-  return fmt::format("{}: {}", Name(*record.failure), record.message);
+  return fmt::format("{}: {}", Name(*record.failure), record.extra->message);
 }
 
 // " with labels "a", "b""; empty without words.
@@ -36,7 +36,8 @@ std::vector<std::uint32_t> Needs(const LiveRun& run, std::uint32_t task, Wanted&
   std::vector<std::uint32_t> found;
   const PlannedTask& planned = run.Planned(task);
   const bool parent = planned.kind == TaskKind::Parent;
-  std::vector<Dependency> open = parent ? run.plan().gates[planned.gate].needs : planned.needs;
+  std::vector<Dependency> open =
+      parent ? run.plan().gates[planned.extra->gate].needs : planned.needs;
   std::vector<bool> seen(run.plan().gates.size());
   while (!open.empty()) {
     const Dependency need = open.back();
@@ -71,7 +72,7 @@ std::string WaitsFor(const LiveRun& run, std::uint32_t task) {
 // Who could take it, if workers are known: "no worker with label "gpu" is connected".
 std::string NoWorkerFits(const LiveRun& run, std::uint32_t task, const WorkerPool& pool) {
   const Requirement requirement = run.RequirementOf(task);
-  const std::vector<std::string>& unfit = run.Record(task).unfit_workers;
+  const std::vector<std::string>& unfit = run.Record(task).extra->unfit_workers;
   bool any = false;
   bool provider = false;
   bool draining = false;
@@ -136,7 +137,7 @@ std::string Ready(const LiveRun& run, std::uint32_t task, Instant now, const Wor
   const std::vector<std::string> labels = run.RequirementOf(task).labels;
   return fmt::format("is ready; waits for a free slot on a worker{}{}",
                      List(labels, labels.size() == 1 ? " with label " : " with labels ", true),
-                     List(run.Record(task).unfit_workers, " other than ", false));
+                     List(run.Record(task).extra->unfit_workers, " other than ", false));
 }
 
 // `live`: else the clock of the wait goes on, but nobody looks at it.
@@ -147,9 +148,10 @@ std::string Waiting(const LiveRun& run, std::uint32_t task, bool live, Instant n
   if (!live) when = "when the run is resumed";
   if (live && run.record().state == RunState::Paused) when = "when the run goes on";
   if (r.failure == FailureClass::RateLimited) {
-    return fmt::format("waits for the end of a rate limit, and goes on {} ({})", when, r.message);
+    return fmt::format("waits for the end of a rate limit, and goes on {} ({})", when,
+                       r.extra->message);
   }
-  return fmt::format("waits for retry {} of {} {}, after {}", r.step_failures,
+  return fmt::format("waits for retry {} of {} {}, after {}", r.extra->step_failures,
                      r.step == 0 ? rules.retry : rules.fallback_retry, when, CauseOf(r));
 }
 
@@ -162,9 +164,10 @@ std::string JoinRunning(const LiveRun& run, std::uint32_t task) {
                        counts.settled, counts.all, counts.open);
   }
   const auto settled =
-      std::count_if(planned.subtasks.begin(), planned.subtasks.end(),
+      std::count_if(planned.extra->subtasks.begin(), planned.extra->subtasks.end(),
                     [&](std::uint32_t t) { return IsSettled(run.Record(t).state); });
-  return fmt::format("is running: {} of {} subtasks are settled", settled, planned.subtasks.size());
+  return fmt::format("is running: {} of {} subtasks are settled", settled,
+                     planned.extra->subtasks.size());
 }
 
 std::string Running(const LiveRun& run, std::uint32_t task, bool live, Instant now) {
@@ -192,7 +195,7 @@ std::string Blocked(const LiveRun& run, std::uint32_t task) {
     std::vector<std::uint32_t> bad = Needs(
         run, cause, [](TaskState s) { return s == TaskState::Failed || s == TaskState::Blocked; });
     if (bad.empty() && run.Planned(cause).kind == TaskKind::Parent)
-      bad = run.Planned(cause).subtasks;
+      bad = run.Planned(cause).extra->subtasks;
     std::erase_if(bad, [&](std::uint32_t t) {
       const TaskState s = run.Record(t).state;
       return s != TaskState::Failed && s != TaskState::Blocked;
@@ -218,7 +221,8 @@ std::string NothingLeft(const LiveRun& run, std::uint32_t task) {
   const std::string_view name = Name(*r.failure);
   constexpr std::string_view kAborted = "nothing is tried again in a run that is aborted";
   if (r.failure == FailureClass::WorkerLost) {
-    if (run.record().aborting && r.losses < plan.worker_losses_max) return std::string(kAborted);
+    if (run.record().aborting && r.extra->losses < plan.worker_losses_max)
+      return std::string(kAborted);
     return fmt::format("the limit of {} lost workers is reached", plan.worker_losses_max);
   }
   std::string why;
@@ -230,8 +234,9 @@ std::string NothingLeft(const LiveRun& run, std::uint32_t task) {
   } else {
     const std::uint32_t retries = r.step == 0 ? rules.retry : rules.fallback_retry;
     const bool spent = plan.retry_budget <= run.record().retries_used;
-    if (run.record().aborting && r.step_failures <= retries && !spent) return std::string(kAborted);
-    if (r.step_failures <= retries) {
+    if (run.record().aborting && r.extra->step_failures <= retries && !spent)
+      return std::string(kAborted);
+    if (r.extra->step_failures <= retries) {
       why = fmt::format("the run's retry_budget of {} is used up", plan.retry_budget);
     } else if (retries == 0) {
       why = "it has no retries";
@@ -287,7 +292,7 @@ std::string Explain(const LiveRun& run, std::uint32_t task, bool live, Instant n
     case TaskState::Completed:
       return say(Completed(run, task));
     case TaskState::Skipped:
-      return say("was skipped: " + (r.failure ? "it " + GivenUp(run, task) : r.message));
+      return say("was skipped: " + (r.failure ? "it " + GivenUp(run, task) : r.extra->message));
     case TaskState::Failed:
       return say(Failed(run, task));
     case TaskState::Blocked:

@@ -340,7 +340,7 @@ void LiveRun::RestoreTasks(const Checkpoint& checkpoint, const std::vector<Attem
     if (task == kNone) continue;
     tasks_[task].record = saved;
     if (Planned(task).kind == TaskKind::Parent) tasks_[task].record.joins = true;
-    if (!saved.joins || Planned(task).loop == nullptr) continue;
+    if (!saved.joins || Planned(task).extra->loop == nullptr) continue;
     loops_[task].closed = record_.aborting || record_.cancelling;
     if (saved.iterations > 0) loop_at_[saved.first_iteration] = task;
     record_.tasks += saved.iterations;
@@ -460,7 +460,7 @@ void LiveRun::OnTime(Turn& turn) {
   while (!queue_deadlines_.empty() && queue_deadlines_.begin()->first <= turn.now) {
     const std::uint32_t task = queue_deadlines_.begin()->second;
     LeaveReady(task);
-    tasks_[task].record.message = "no worker took it in time";
+    tasks_[task].record.extra.Change().message = "no worker took it in time";
     Setback(task, FailureClass::QueueTimeout, {}, turn);
   }
   const bool opened = std::any_of(gates_.begin(), gates_.end(), [&](const auto& entry) {

@@ -222,8 +222,9 @@ std::string LiveRun::FirstFailureOf(std::uint32_t stage) const {
   }
   if (first == kNone) return "";
   const TaskRecord& r = tasks_[first].record;
-  return WithOthers(fmt::format("task \"{}\": {}: {}", FullId(first), Name(*r.failure), r.message),
-                    failures);
+  return WithOthers(
+      fmt::format("task \"{}\": {}: {}", FullId(first), Name(*r.failure), r.extra->message),
+      failures);
 }
 
 std::vector<std::pair<std::string, std::string>> LiveRun::HookEnvironment(

@@ -67,7 +67,7 @@ void LiveRun::EnterParent(std::uint32_t parent, Turn& turn) {
   const PlannedTask& planned = Planned(parent);
   TaskRecord& r = tasks_[parent].record;
   const auto open_gate = [&](bool good) {
-    settled_.push_back({Settled::What::ParentGate, planned.gate, good});
+    settled_.push_back({Settled::What::ParentGate, planned.extra->gate, good});
   };
   if (r.state == TaskState::Skipped) SkipSubtasks(parent, turn);  // Some may be new.
   if (r.state != TaskState::Pending) {
@@ -75,12 +75,12 @@ void LiveRun::EnterParent(std::uint32_t parent, Turn& turn) {
     return;
   }
   if (!TakesTasks()) return;
-  if (!planned.asks.empty() && graph_.BadBesidesAsked(parent)) {
+  if (!planned.extra->asks.empty() && graph_.BadBesidesAsked(parent)) {
     open_gate(false);
     return;
   }
-  if (planned.condition != nullptr && !Holds(*planned.condition)) {
-    r.message = "its condition was false";
+  if (planned.extra->condition != nullptr && !Holds(*planned.extra->condition)) {
+    r.extra.Change().message = "its condition was false";
     Settle(parent, TaskState::Skipped, turn);
     SkipSubtasks(parent, turn);
   } else {
@@ -92,13 +92,13 @@ void LiveRun::EnterParent(std::uint32_t parent, Turn& turn) {
 }
 
 void LiveRun::SkipSubtasks(std::uint32_t parent, Turn& turn) {
-  std::vector<std::uint32_t> open = Planned(parent).subtasks;
+  std::vector<std::uint32_t> open = Planned(parent).extra->subtasks;
   for (std::size_t i = 0; i < open.size(); ++i) {
     TaskRecord& r = tasks_[open[i]].record;
-    const auto& below = Planned(open[i]).subtasks;
+    const auto& below = Planned(open[i]).extra->subtasks;
     open.insert(open.end(), below.begin(), below.end());
     if (IsSettled(r.state)) continue;
-    r.message = fmt::format("its parent \"{}\" was skipped", Planned(parent).id);
+    r.extra.Change().message = fmt::format("its parent \"{}\" was skipped", Planned(parent).id);
     Settle(open[i], TaskState::Skipped, turn);
   }
 }
@@ -107,7 +107,7 @@ void LiveRun::SkipSubtasks(std::uint32_t parent, Turn& turn) {
 void LiveRun::JoinParent(std::uint32_t parent, Turn& turn) {
   TaskRecord& r = tasks_[parent].record;
   if (IsSettled(r.state)) return;
-  const std::vector<std::uint32_t>& subtasks = Planned(parent).subtasks;
+  const std::vector<std::uint32_t>& subtasks = Planned(parent).extra->subtasks;
   const auto first_in = [&](TaskState state) {
     const auto it = std::find_if(subtasks.begin(), subtasks.end(), [&](std::uint32_t task) {
       return tasks_[task].record.state == state;
@@ -120,10 +120,11 @@ void LiveRun::JoinParent(std::uint32_t parent, Turn& turn) {
   if (const std::uint32_t failed = first_in(TaskState::Failed); failed != kNone) {
     const TaskRecord& cause = tasks_[failed].record;
     r.failure = cause.failure;
-    r.message = fmt::format("subtask \"{}\": {}", Planned(failed).id, cause.message);
+    r.extra.Change().message =
+        fmt::format("subtask \"{}\": {}", Planned(failed).id, cause.extra->message);
     event.kind = RunEvent::Kind::TaskFailed;
     event.failure = r.failure;
-    event.message = r.message;
+    event.message = r.extra->message;
     turn.effects.tell.push_back(std::move(event));
     Settle(parent, TaskState::Failed, turn);
   } else if (first_in(TaskState::Blocked) != kNone) {
@@ -133,14 +134,14 @@ void LiveRun::JoinParent(std::uint32_t parent, Turn& turn) {
   } else {
     KeepJoined(parent);
     Notice(parent, ResultOf(parent));
-    event.message = r.notice;
+    event.message = r.extra->notice;
     turn.effects.tell.push_back(std::move(event));
     Settle(parent, TaskState::Completed, turn);
   }
 }
 
 void LiveRun::BeginLoop(std::uint32_t loop, Turn& turn) {
-  const Loop& rules = *Planned(loop).loop;
+  const Loop& rules = *Planned(loop).extra->loop;
   if (rules.source == Loop::Source::File) {
     MakeReady(loop, turn);  // An attempt reads it.
   } else {
@@ -155,7 +156,7 @@ void LiveRun::Expand(std::uint32_t loop, std::uint32_t count, std::vector<std::s
   std::uint64_t all = count;
   for (const auto& [index, other] : loops_) all += tasks_[index].record.iterations;
   if (all > kIterationsMax) {
-    r.message = fmt::format(
+    r.extra.Change().message = fmt::format(
         "with the {} iterations of this loop the run would have {}; the limit "
         "is {}",
         count, all, kIterationsMax);
@@ -201,7 +202,7 @@ void LiveRun::MakeIterations(std::uint32_t loop, Turn& turn) {
   LiveLoop& live = loops_.at(loop);
   // A redrive may have put back what the loop depends on: it waits for that once more.
   if (IsSettled(r.state) || graph_.waits(loop) > 0) return;
-  const Loop& rules = *Planned(loop).loop;
+  const Loop& rules = *Planned(loop).extra->loop;
   const std::uint32_t open_max = rules.parallel ? rules.max_parallel : 1;
   while (!live.closed && live.next < r.iterations && live.open < open_max &&
          live.ready < kReadyMax) {
@@ -225,8 +226,8 @@ void LiveRun::IterationSettled(std::uint32_t task, TaskState state, Turn& turn) 
   if (state == TaskState::Failed && live.failed++ == 0) {
     TaskRecord& r = tasks_[loop].record;
     r.failure = tasks_[task].record.failure;
-    r.message =
-        fmt::format("iteration {}: {}", tasks_[task].iteration, tasks_[task].record.message);
+    r.extra.Change().message =
+        fmt::format("iteration {}: {}", tasks_[task].iteration, tasks_[task].record.extra->message);
     MarkTask(loop);
   }
   MakeIterations(loop, turn);
@@ -246,7 +247,7 @@ void LiveRun::FinishLoop(std::uint32_t loop, Turn& turn) {
     event.kind = RunEvent::Kind::TaskFailed;
     event.failure = r.failure;
     event.message =
-        fmt::format("{} of {} iterations failed; {}", live.failed, r.iterations, r.message);
+        fmt::format("{} of {} iterations failed; {}", live.failed, r.iterations, r.extra->message);
     turn.effects.tell.push_back(std::move(event));
     Settle(loop, TaskState::Failed, turn);
   } else if (live.cancelled > 0 || live.made_count < r.iterations) {
@@ -254,14 +255,14 @@ void LiveRun::FinishLoop(std::uint32_t loop, Turn& turn) {
   } else {
     KeepJoined(loop);
     Notice(loop, ResultOf(loop));
-    event.message = r.notice;
+    event.message = r.extra->notice;
     turn.effects.tell.push_back(std::move(event));
     Settle(loop, TaskState::Completed, turn);
   }
 }
 
 std::string LiveRun::ItemOf(std::uint32_t loop, std::uint32_t iteration) const {
-  const Loop& rules = *Planned(loop).loop;
+  const Loop& rules = *Planned(loop).extra->loop;
   switch (rules.source) {
     case Loop::Source::Inline:
       return rules.items[iteration];
@@ -279,7 +280,7 @@ void LiveRun::KeepJoined(std::uint32_t task) {
   if (!Planned(task).referenced) return;
   TaskResult joined;
   if (Planned(task).kind == TaskKind::Parent) {
-    for (std::uint32_t subtask : Planned(task).subtasks) {
+    for (std::uint32_t subtask : Planned(task).extra->subtasks) {
       const TaskRecord& r = tasks_[subtask].record;
       if (r.joins && r.state == TaskState::Completed && ResultOf(subtask) == nullptr) {
         KeepJoined(subtask);  // A restart finds them in any order.

@@ -62,8 +62,8 @@ bool LiveRun::PlaceHook(std::uint32_t execution, Turn& turn) {
 Worker* LiveRun::WorkerFor(std::uint32_t task, const ReadyGroup& group, Turn& turn) {
   const TaskRecord& r = tasks_[task].record;
   static const std::vector<std::string> kNobody;
-  const auto& avoid = Planned(task).rules->prefer_other_worker ? r.failed_workers : kNobody;
-  return turn.pool.Pick(group.requirement, r.unfit_workers, avoid, true);
+  const auto& avoid = Planned(task).rules->prefer_other_worker ? r.extra->failed_workers : kNobody;
+  return turn.pool.Pick(group.requirement, r.extra->unfit_workers, avoid, true);
 }
 
 // May another attempt start with the group's agent?
@@ -89,7 +89,8 @@ bool LiveRun::PlaceNextTask(Turn& turn) {
         best_worker = worker;
         break;
       }
-      if (tasks_[place.task].record.unfit_workers.empty()) break;  // So for the others as well.
+      // None that it may not use: so for the others as well.
+      if (tasks_[place.task].record.extra->unfit_workers.empty()) break;
     }
   }
   if (best_worker == nullptr) return false;
@@ -113,7 +114,7 @@ void LiveRun::StartTask(std::uint32_t task, Worker& worker, Turn& turn) {
   LeaveReady(task);
   if (!spec) {  // No attempt was made.
     r.state = TaskState::Pending;
-    r.message = spec.error().message;
+    r.extra.Change().message = spec.error().message;
     Setback(task,
             spec.error().code == ErrorCode::Unresolved ? FailureClass::Unresolved
                                                        : FailureClass::InvalidRequest,
@@ -122,8 +123,7 @@ void LiveRun::StartTask(std::uint32_t task, Worker& worker, Turn& turn) {
   }
   spec->token = turn.random.Uuid();
   r.attempts = id.number;
-  if (r.attempts_by_step.size() <= r.step) r.attempts_by_step.resize(r.step + 1);
-  ++r.attempts_by_step[r.step];
+  r.attempts_by_step.Increment(r.step);
   r.state = TaskState::Running;
   r.worker = worker.name;
   r.attempt_started = turn.now;

@@ -20,7 +20,11 @@ void LiveRun::TellGate(std::uint32_t task, std::optional<FailureClass> failure, 
   TaskRecord& r = tasks_[task].record;
   const std::uint32_t agent = AgentOf(task);
   if (agent == kNone) {
-    r.rate_limits = failure == FailureClass::RateLimited ? r.rate_limits + 1 : 0;
+    if (failure == FailureClass::RateLimited) {
+      ++r.extra.Change().rate_limits;
+    } else if (r.extra) {
+      r.extra.Change().rate_limits = 0;
+    }
     return;
   }
   if (!failure && !gates_.contains(agent)) return;
@@ -50,23 +54,24 @@ RecoveryRules LiveRun::RulesOf(std::uint32_t task) const {
 
 void LiveRun::NoteSetback(std::uint32_t task, FailureClass failure) {
   TaskRecord& r = tasks_[task].record;
+  RecordExtras& extra = r.extra.Change();
   r.failure = failure;
   MarkTask(task);
-  if (Counts(*Planned(task).rules, failure)) ++r.step_failures;
+  if (Counts(*Planned(task).rules, failure)) ++extra.step_failures;
   if (failure == FailureClass::WorkerLost) {
-    if (!Mutant(Defect::LossForgotten)) ++r.losses;
-    r.lost_attempts.push_back(r.attempts);
+    if (!Mutant(Defect::LossForgotten)) ++extra.losses;
+    extra.lost_attempts.push_back(r.attempts);
   }
   const bool ran = failure != FailureClass::QueueTimeout && failure != FailureClass::Unresolved;
   if (ran && !r.worker.empty() &&
-      std::find(r.failed_workers.begin(), r.failed_workers.end(), r.worker) ==
-          r.failed_workers.end()) {
-    r.failed_workers.push_back(r.worker);
+      std::find(extra.failed_workers.begin(), extra.failed_workers.end(), r.worker) ==
+          extra.failed_workers.end()) {
+    extra.failed_workers.push_back(r.worker);
   }
   // What is to be retried (rule 6) may be so on the same worker: it may be the only one.
   const bool elsewhere = Traits(failure).by_default == DefaultStep::OtherWorker &&
                          !IsRetried(*Planned(task).rules, failure);
-  if (elsewhere) r.unfit_workers.push_back(r.worker);
+  if (elsewhere) extra.unfit_workers.push_back(r.worker);
 }
 
 void LiveRun::Setback(std::uint32_t task, FailureClass failure, Duration retry_after, Turn& turn) {
@@ -80,7 +85,7 @@ void LiveRun::Setback(std::uint32_t task, FailureClass failure, Duration retry_a
   }
   event.worker = r.worker;
   event.failure = failure;
-  event.message = r.message;
+  event.message = r.extra->message;
   turn.effects.tell.push_back(std::move(event));
 
   if (record_.aborting) {  // Rule 2.
@@ -107,12 +112,13 @@ Standing LiveRun::StandingOf(std::uint32_t task, FailureClass failure, Duration 
   return {.failure = failure,
           .retry_after = retry_after,
           .step = r.step,
-          .step_failures = r.step_failures,
-          .losses = r.losses,
-          .rate_limits = agent == kNone ? r.rate_limits : GateOf(agent).gate.rate_limits(),
-          .rate_limit_waited = r.rate_limit_waited,
-          .unfit_workers = static_cast<std::uint32_t>(r.unfit_workers.size()),
-          .other_worker = turn.pool.Pick(group.requirement, r.unfit_workers, {}, false) != nullptr};
+          .step_failures = r.extra->step_failures,
+          .losses = r.extra->losses,
+          .rate_limits = agent == kNone ? r.extra->rate_limits : GateOf(agent).gate.rate_limits(),
+          .rate_limit_waited = r.extra->rate_limit_waited,
+          .unfit_workers = static_cast<std::uint32_t>(r.extra->unfit_workers.size()),
+          .other_worker =
+              turn.pool.Pick(group.requirement, r.extra->unfit_workers, {}, false) != nullptr};
 }
 
 void LiveRun::Follow(std::uint32_t task, const Recovery& recovery, Turn& turn) {
@@ -126,10 +132,10 @@ void LiveRun::Follow(std::uint32_t task, const Recovery& recovery, Turn& turn) {
     event.task = FullId(task);
     event.attempt = r.attempts + 1;
     event.delay = retry->after;
-    event.retry = r.step_failures;
+    event.retry = r.extra->step_failures;
     event.retries = r.step == 0 ? rules.retry : rules.fallback_retry;
     event.failure = r.failure;
-    event.message = r.message;
+    event.message = r.extra->message;
     turn.effects.tell.push_back(std::move(event));
     WaitUntil(task, turn.now + retry->after);
   } else if (std::holds_alternative<Again>(recovery)) {
@@ -153,7 +159,7 @@ void LiveRun::FollowRateLimit(std::uint32_t task, Duration after, Turn& turn) {
     const bool open = gate.gate.ShutUntil(turn.now) == Instant{};
     gate.gate.Shut(turn.now, until);
     gate.dirty = true;
-    if (open) SayShut(agent, r.message, turn);
+    if (open) SayShut(agent, r.extra->message, turn);
     MoveOnFromShutAgents(turn);
     if (StepIfShut(task, turn.now) != r.step) {
       MakeReady(task, turn);
@@ -161,13 +167,13 @@ void LiveRun::FollowRateLimit(std::uint32_t task, Duration after, Turn& turn) {
     }
     until = std::max(until, gate.gate.record().shut_until);
   }
-  r.rate_limit_waited += until - turn.now;
+  r.extra.Change().rate_limit_waited += until - turn.now;
   RunEvent event = Say(RunEvent::Kind::TaskRetrying, turn);
   event.task = FullId(task);
   event.attempt = r.attempts + 1;
   event.delay = until - turn.now;
   event.failure = r.failure;
-  event.message = r.message;
+  event.message = r.extra->message;
   turn.effects.tell.push_back(std::move(event));
   WaitUntil(task, until);
 }
@@ -197,15 +203,16 @@ std::uint32_t LiveRun::StepIfShut(std::uint32_t task, Instant now) const {
 void LiveRun::MoveToStep(std::uint32_t task, std::uint32_t step, Turn& turn) {
   TaskRecord& r = tasks_[task].record;
   r.step = step;
-  r.step_failures = 0;
-  r.rate_limits = 0;
-  r.unfit_workers.clear();
+  RecordExtras& extra = r.extra.Change();
+  extra.step_failures = 0;
+  extra.rate_limits = 0;
+  extra.unfit_workers.clear();
   RunEvent event = Say(RunEvent::Kind::TaskFallback, turn);
   event.task = FullId(task);
   event.attempt = r.attempts + 1;
   event.agent = plan_->agents[AgentOf(task)].name;
   event.failure = r.failure;
-  event.message = r.message;
+  event.message = r.extra->message;
   turn.effects.tell.push_back(std::move(event));
   MarkTask(task);
 }
@@ -236,13 +243,13 @@ void LiveRun::GiveUpTask(std::uint32_t task, OnExhausted how, Turn& turn) {
   r.dead_letter = true;
   const std::string id = FullId(task);
   const std::uint32_t stage = Planned(task).stage;
-  NoteFailure(fmt::format("task \"{}\": {}: {}", id, Name(*r.failure), r.message),
+  NoteFailure(fmt::format("task \"{}\": {}: {}", id, Name(*r.failure), r.extra->message),
               stage == kNone ? "" : plan_->stages[stage].name);
   RunEvent event = Say(RunEvent::Kind::TaskDeadLettered, turn);
   event.task = id;
   event.attempt = r.attempts;
   event.failure = r.failure;
-  event.message = r.message;
+  event.message = r.extra->message;
   turn.effects.tell.push_back(std::move(event));
   if (how == OnExhausted::Abort && !record_.aborting) {
     record_.aborting = true;  // What runs may finish; nothing else starts.

@@ -31,7 +31,7 @@ bool LiveRun::OnWorker(std::uint32_t task) const {
 }
 
 bool LiveRun::IsReader(std::uint32_t task) const {
-  return Planned(task).loop != nullptr && !IsIteration(task);
+  return Planned(task).extra->loop != nullptr && !IsIteration(task);
 }
 
 // Tells the graph what was settled, and does what follows, until nothing follows any more.
@@ -85,19 +85,19 @@ void LiveRun::MayStart(std::uint32_t task, Turn& turn) {
   }
   if (state != TaskState::Pending || !TakesTasks()) return;
   const PlannedTask& planned = Planned(task);
-  if (!planned.asks.empty() && graph_.BadBesidesAsked(task)) {
+  if (!planned.extra->asks.empty() && graph_.BadBesidesAsked(task)) {
     Settle(task, TaskState::Blocked, turn);
     return;
   }
-  if (planned.condition != nullptr) {
-    if (!Holds(*planned.condition)) {
-      tasks_[task].record.message = "its condition was false";
+  if (planned.extra->condition != nullptr) {
+    if (!Holds(*planned.extra->condition)) {
+      tasks_[task].record.extra.Change().message = "its condition was false";
       Settle(task, TaskState::Skipped, turn);
       return;
     }
     MarkTask(task);  // It is looked at once, also over a restart.
   }
-  if (planned.loop != nullptr) {
+  if (planned.extra->loop != nullptr) {
     BeginLoop(task, turn);
   } else {
     MakeReady(task, turn);
@@ -177,7 +177,7 @@ void LiveRun::OnOutcome(const AttemptOutcome& outcome, const std::string& worker
     if (outcome.id.subject != Subject::Task) return;
     const std::uint32_t task = IndexOf(TaskId{outcome.id.index});
     if (task == kNone) return;
-    const auto& lost = tasks_[task].record.lost_attempts;
+    const auto& lost = tasks_[task].record.extra->lost_attempts;
     if (std::find(lost.begin(), lost.end(), outcome.id.number) == lost.end()) return;
     RecordAttempt(task, outcome, false, worker, turn);
     return;
@@ -247,7 +247,8 @@ void LiveRun::TaskEnded(std::uint32_t task, const AttemptOutcome& outcome, Turn&
   --running_;
   if (const std::uint32_t agent = AgentOf(task); agent != kNone) --agent_running_[agent];
   const PlannedTask& planned = Planned(task);
-  const bool read = planned.referenced || !planned.set.empty() || !planned.notify.empty();
+  const bool read =
+      planned.referenced || !planned.extra->set.empty() || !planned.extra->notify.empty();
   const TaskResult result = read ? ResultFrom(outcome) : TaskResult();
   std::optional<FailureClass> failure = outcome.failure;
   std::string message = outcome.failure ? outcome.message : "";
@@ -259,7 +260,7 @@ void LiveRun::TaskEnded(std::uint32_t task, const AttemptOutcome& outcome, Turn&
       failure = FailureClass::InvalidRequest;
       message = "the collection is no list";
     }
-  } else if (!failure && !planned.set.empty()) {
+  } else if (!failure && !planned.extra->set.empty()) {
     writes = StateWrites(task, result);
     if (!writes) {
       failure = FailureClass::SchemaFailed;
@@ -289,7 +290,7 @@ void LiveRun::TaskEnded(std::uint32_t task, const AttemptOutcome& outcome, Turn&
     return;
   }
   if (record_.cancelling) {
-    r.message = message;
+    r.extra.Change().message = message;
     Settle(task, TaskState::Cancelled, turn);
     return;
   }
@@ -299,11 +300,11 @@ void LiveRun::TaskEnded(std::uint32_t task, const AttemptOutcome& outcome, Turn&
     return;
   }
   if (handed_back) {
-    if (r.step < r.attempts_by_step.size()) --r.attempts_by_step[r.step];
+    r.attempts_by_step.Decrement(r.step);
     MakeReady(task, turn);
     return;
   }
-  r.message = message;
+  r.extra.Change().message = message;
   Setback(task, *failure, outcome.retry_after, turn);
 }
 
@@ -318,11 +319,11 @@ TextOwner LiveRun::OwnerOf(std::uint32_t task, std::uint32_t attempt) const {
 // What its `set` writes; Unresolved if a value does not exist.
 Result<JsonMap> LiveRun::StateWrites(std::uint32_t task, const TaskResult& result) const {
   JsonMap writes;
-  if (Planned(task).set.empty()) return writes;
+  if (Planned(task).extra->set.empty()) return writes;
   TextOwner owner = OwnerOf(task, tasks_[task].record.attempts);
   owner.result = &result;
   const TaskValues values(record_.id, inputs_, *this, owner);
-  for (const StateWrite& write : Planned(task).set) {
+  for (const StateWrite& write : Planned(task).extra->set) {
     Result<std::string> value =
         write.json ? FillJson(write.value, values) : FillTyped(write.value, values);
     if (!value) return value.error();
@@ -343,7 +344,7 @@ void LiveRun::Complete(std::uint32_t task, const AttemptOutcome& outcome, const 
     event.agent = plan_->agents[agent].name;
   }
   event.worker = r.worker;
-  event.message = r.notice;
+  event.message = r.extra->notice;
   if (outcome.started != Instant{}) event.duration = outcome.ended - outcome.started;
   turn.effects.tell.push_back(std::move(event));
   Settle(task, TaskState::Completed, turn);
@@ -351,12 +352,12 @@ void LiveRun::Complete(std::uint32_t task, const AttemptOutcome& outcome, const 
 
 // What on_complete says. That it cannot be said fails nothing.
 void LiveRun::Notice(std::uint32_t task, const TaskResult* result) {
-  if (Planned(task).notify.empty()) return;
+  if (Planned(task).extra->notify.empty()) return;
   TextOwner owner = OwnerOf(task, tasks_[task].record.attempts);
   owner.result = result;
   const Result<std::string> text =
-      Fill(Planned(task).notify, TaskValues(record_.id, inputs_, *this, owner));
-  tasks_[task].record.notice =
+      Fill(Planned(task).extra->notify, TaskValues(record_.id, inputs_, *this, owner));
+  tasks_[task].record.extra.Change().notice =
       text ? *text : fmt::format("(on_complete cannot be said: {})", text.error().message);
 }
 
@@ -367,7 +368,7 @@ void LiveRun::SaySettled(std::uint32_t task, TaskState state, Turn& turn) {
                                                      : RunEvent::Kind::TaskCancelled,
                        turn);
   event.task = FullId(task);
-  if (state == TaskState::Skipped) event.message = tasks_[task].record.message;
+  if (state == TaskState::Skipped) event.message = tasks_[task].record.extra->message;
   turn.effects.tell.push_back(std::move(event));
 }
 

@@ -35,8 +35,7 @@ class Filler {
 
 void SetMock(const MockRules& rules, const TaskRecord& record, AttemptSpec& spec) {
   spec.kind = RunnerKind::Mock;
-  const std::uint32_t before =
-      record.step < record.attempts_by_step.size() ? record.attempts_by_step[record.step] : 0;
+  const std::uint32_t before = record.attempts_by_step[record.step];
   if (rules.fail_times == kNone || before < rules.fail_times) {
     spec.mock.fail = rules.failure;
     spec.mock.retry_after = rules.retry_after;
@@ -138,9 +137,9 @@ Result<AttemptSpec> MakeTaskSpec(const Plan& plan, const RunRecord& run, const T
   } else {
     return Error{ErrorCode::Invalid, "this kind of task is not supported"};
   }
-  spec.output_path = fill(task.output);
-  if (task.inputs.empty()) {
-    spec.inputs_json = task.inputs_json;
+  spec.output_path = fill(task.extra->output);
+  if (task.extra->inputs.empty()) {
+    spec.inputs_json = task.extra->inputs_json;
   } else {
     Result<std::string> inputs = FillInputs(task, values);
     if (!inputs) return inputs.error();
@@ -172,8 +171,8 @@ Result<AttemptSpec> MakeCollectionSpec(const Plan& plan, const RunRecord& run,
   spec.kind = RunnerKind::Collection;
   spec.task = loop.id;
   spec.run_dir = run.run_dir;
-  spec.script_file = fill(loop.loop->path);
-  spec.collection_format = loop.loop->format;
+  spec.script_file = fill(loop.extra->loop->path);
+  spec.collection_format = loop.extra->loop->format;
   if (fill.error()) return *fill.error();
   spec.timeout = SettingsFor(plan, loop, kNone).timeout;
   return spec;

@@ -17,8 +17,8 @@ Result<std::vector<AttemptRecord>> LoadOutcomes(const CheckpointStore& store,
     const TaskTable::Entry entry = table.Find(task.task);
     if (entry.planned == kNone) continue;
     const PlannedTask& planned = plan.tasks[entry.planned];
-    const bool reader = planned.loop != nullptr && entry.iteration == kNone;
-    const bool needed = reader ? task.joins && planned.loop->source == Loop::Source::File
+    const bool reader = planned.extra->loop != nullptr && entry.iteration == kNone;
+    const bool needed = reader ? task.joins && planned.extra->loop->source == Loop::Source::File
                                : planned.referenced && task.state == TaskState::Completed;
     if (!needed) continue;
     Result<std::vector<AttemptRecord>> attempts =

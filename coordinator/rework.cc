@@ -20,7 +20,9 @@ TaskRecord Fresh(const TaskRecord& old) {
   fresh.task = old.task;
   fresh.attempts = old.attempts;
   fresh.attempts_by_step = old.attempts_by_step;
-  fresh.lost_attempts = old.lost_attempts;
+  if (!old.extra->lost_attempts.empty()) {
+    fresh.extra.Change().lost_attempts = old.extra->lost_attempts;
+  }
   return fresh;
 }
 
@@ -44,7 +46,7 @@ class Rework {
       if (planned.kind == TaskKind::Parent) {
         records_[task.task.value] =
             changed(task, entry) && task.state == TaskState::Skipped ? Fresh(task) : task;
-      } else if (task.joins && planned.loop != nullptr && !changed(task, entry)) {
+      } else if (task.joins && planned.extra->loop != nullptr && !changed(task, entry)) {
         loops.insert(entry.planned);
         records_[task.task.value] = task;
       } else {
@@ -65,7 +67,7 @@ class Rework {
     for (const TaskRecord& task : old_.tasks) {
       const TaskTable::Entry entry = table_.Find(task.task);
       if (entry.planned == kNone || entry.iteration != kNone) continue;
-      if (plan_.tasks[entry.planned].loop == nullptr) continue;
+      if (plan_.tasks[entry.planned].extra->loop == nullptr) continue;
       TaskRecord& loop = records_.at(task.task.value);
       if (loop.joins && loop.state != TaskState::Skipped && (all || IsOpen(loop))) Run(loop);
     }
@@ -139,8 +141,10 @@ class Rework {
     task.state = TaskState::Running;
     task.ended = Instant{};
     task.failure.reset();
-    task.message.clear();
-    task.notice.clear();
+    if (task.extra) {
+      task.extra.Change().message.clear();
+      task.extra.Change().notice.clear();
+    }
   }
 
   const Checkpoint& old_;
@@ -214,7 +218,7 @@ void CountFailures(const Rework& rework, const Plan& plan, RunRecord& run) {
     first = task.ended;
     const TaskTable::Entry entry = rework.table().Find(TaskId{id});
     run.first_failure = fmt::format("task \"{}\": {}: {}", rework.table().FullId(entry),
-                                    task.failure ? Name(*task.failure) : "", task.message);
+                                    task.failure ? Name(*task.failure) : "", task.extra->message);
     const std::uint32_t stage = plan.tasks[entry.planned].stage;
     run.first_failure_stage = stage == kNone ? "" : plan.stages[stage].name;
   }

@@ -19,7 +19,7 @@ void TaskGraph::SetKinds() {
     const PlannedTask& task = plan_->tasks[i];
     if (task.kind == TaskKind::Parent) {
       nodes_[i].kind = Kind::Parent;
-    } else if (!task.asks.empty()) {
+    } else if (!task.extra->asks.empty()) {
       nodes_[i].kind = Kind::Asking;
     }
   }
@@ -28,7 +28,7 @@ void TaskGraph::SetKinds() {
     Kind kind = Kind::Gate;
     if (gate.stage != kNone) kind = Kind::StageGate;
     if (gate.parent != kNone) {
-      kind = plan_->tasks[gate.parent].asks.empty() ? Kind::ParentGate : Kind::AskingGate;
+      kind = plan_->tasks[gate.parent].extra->asks.empty() ? Kind::ParentGate : Kind::AskingGate;
     }
     nodes_[tasks_ + i].kind = kind;
   }
@@ -57,7 +57,7 @@ const std::vector<Dependency>& TaskGraph::NeedsOf(std::uint32_t node) const {
 // The node that says when a task may start.
 std::uint32_t TaskGraph::EntryOf(std::uint32_t task) const {
   const PlannedTask& planned = plan_->tasks[task];
-  return planned.kind == TaskKind::Parent ? tasks_ + planned.gate : task;
+  return planned.kind == TaskKind::Parent ? tasks_ + planned.extra->gate : task;
 }
 
 std::uint32_t TaskGraph::waits(std::uint32_t task) const { return nodes_[EntryOf(task)].open; }
@@ -150,7 +150,7 @@ void TaskGraph::Complete(std::uint32_t node, Change& change) {
 }
 
 bool TaskGraph::BadBesidesAsked(std::uint32_t task) const {
-  const std::vector<std::uint32_t>& asks = plan_->tasks[task].asks;
+  const std::vector<std::uint32_t>& asks = plan_->tasks[task].extra->asks;
   std::vector<std::uint32_t> open = {EntryOf(task)};
   for (std::size_t next = 0; next < open.size(); ++next) {
     for (Dependency need : NeedsOf(open[next])) {

@@ -65,7 +65,7 @@ bool IsJsonContainer(const std::string& text) {
 std::optional<Value> TaskValues::Look(const Ref& ref) const {
   switch (ref.kind) {
     case Ref::Kind::Input: {
-      const auto it = inputs_.find(ref.name);
+      const auto it = inputs_.find(ref.words->name);
       if (it == inputs_.end()) return std::nullopt;
       return Value{it->second, true};
     }
@@ -74,7 +74,7 @@ std::optional<Value> TaskValues::Look(const Ref& ref) const {
       const Result<std::string> filled = FillInputs(*owner_.task, *this);
       if (!filled) return std::nullopt;
       const JsonMap members = JsonMembers(*filled);
-      const auto it = members.find(ref.name);
+      const auto it = members.find(ref.words->name);
       if (it == members.end()) return std::nullopt;
       return Value{it->second, true};
     }
@@ -93,7 +93,7 @@ std::optional<Value> TaskValues::Look(const Ref& ref) const {
     case Ref::Kind::TaskError: {
       const TaskRecord& record = values_.Record(ref.task);
       if (!record.failure) return Value{"", false};
-      return Value{fmt::format("{}: {}", Name(*record.failure), record.message), false};
+      return Value{fmt::format("{}: {}", Name(*record.failure), record.extra->message), false};
     }
     case Ref::Kind::LoopIndex:
       if (owner_.iteration == kNone) return std::nullopt;

@@ -180,7 +180,7 @@ bool Checkers::IsMet(const LedgerRun& run, const Dependency& need,
   const Gate& gate = run.plan->gates[need.index];
   std::vector<std::uint32_t> asked = asks;  // A subtask asks for what its parents ask for, too.
   if (gate.parent != kNone) {
-    const std::vector<std::uint32_t>& more = run.plan->tasks[gate.parent].asks;
+    const std::vector<std::uint32_t>& more = run.plan->tasks[gate.parent].extra->asks;
     asked.insert(asked.end(), more.begin(), more.end());
     std::sort(asked.begin(), asked.end());
   }
@@ -202,7 +202,7 @@ void Checkers::CheckTaskStart(const LedgerRun& run, std::uint32_t task) {
   if (planned == kNone) return judge_.Complain("order", "an attempt of no task");
   const PlannedTask& p = run.plan->tasks[planned];
   for (const Dependency& need : p.needs) {
-    if (IsMet(run, need, p.asks)) continue;
+    if (IsMet(run, need, p.extra->asks)) continue;
     judge_.Complain("order", fmt::format("{} starts before what it needs", run.FullId(task)));
   }
   if (run.run.phase == RunPhase::PreHooks) {

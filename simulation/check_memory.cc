@@ -21,12 +21,12 @@ std::string Describe(const TaskRecord& r) {
       "{} attempts {} step {} failures {} losses {} rate limits {} waited {} due {} worker {} "
       "failure {} dead {} joins {} iterations {} first {} started {} ended {} unfit {} failed {} "
       "notice {} message {}",
-      Name(r.state), r.attempts, r.step, r.step_failures, r.losses, r.rate_limits,
-      r.rate_limit_waited.count(), r.due.time_since_epoch().count(), r.worker,
-      r.failure ? Name(*r.failure) : "none", r.dead_letter, r.joins, r.iterations,
+      Name(r.state), r.attempts, r.step, r.extra->step_failures, r.extra->losses,
+      r.extra->rate_limits, r.extra->rate_limit_waited.count(), r.due.time_since_epoch().count(),
+      r.worker, r.failure ? Name(*r.failure) : "none", r.dead_letter, r.joins, r.iterations,
       r.first_iteration, r.first_started.time_since_epoch().count(),
-      r.ended.time_since_epoch().count(), r.unfit_workers.size(), r.failed_workers.size(), r.notice,
-      r.message);
+      r.ended.time_since_epoch().count(), r.extra->unfit_workers.size(),
+      r.extra->failed_workers.size(), r.extra->notice, r.extra->message);
 }
 
 }  // namespace

@@ -56,7 +56,7 @@ bool Checkers::CouldStart(const LiveRun& run, std::uint32_t task, const WorkerPo
     if (run.AgentRunning(agent) >= run.plan().agents[agent].max_concurrent) return false;
   }
   const Requirement requirement = run.RequirementOf(task);
-  const std::vector<std::string>& unfit = run.Record(task).unfit_workers;
+  const std::vector<std::string>& unfit = run.Record(task).extra->unfit_workers;
   return std::any_of(pool.all().begin(), pool.all().end(), [&](const auto& entry) {
     const Worker& w = entry.second;
     return !w.peer.empty() && w.session != 0 && !w.draining && w.used < w.slots &&
@@ -102,7 +102,7 @@ void Checkers::CheckWhy(const LiveRun& run, std::uint32_t task, const WorkerPool
                         Instant now) {
   const std::string text = Explain(run, task, true, now, &pool);
   const Requirement requirement = run.RequirementOf(task);
-  const std::vector<std::string>& unfit = run.Record(task).unfit_workers;
+  const std::vector<std::string>& unfit = run.Record(task).extra->unfit_workers;
   const auto usable = [&](const auto& entry) {
     const Worker& w = entry.second;
     return !w.peer.empty() && w.session != 0 && WorkerPool::Fits(w, requirement);

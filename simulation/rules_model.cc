@@ -40,7 +40,7 @@ const PlannedTask& RulesModel::Planned(const Run& run, std::uint32_t id) const {
 }
 
 bool RulesModel::IsReader(const Run& run, std::uint32_t id) const {
-  return id < run.ledger->plan->tasks.size() && Planned(run, id).loop != nullptr;
+  return id < run.ledger->plan->tasks.size() && Planned(run, id).extra->loop != nullptr;
 }
 
 std::size_t RulesModel::Ladder(const Run& run, std::uint32_t id) const {
@@ -470,11 +470,12 @@ void RulesModel::Compare(Run& run, const Batch& batch) {
                            Name(task.state), static_cast<int>(task.expect)));
     }
     if (record.attempts != task.attempts || record.step != task.step ||
-        record.step_failures != task.failures || record.losses != task.losses) {
-      Complain(run, record.task.value,
-               fmt::format("attempts {} step {} failures {} losses {}, by the rules {} {} {} {}",
-                           record.attempts, record.step, record.step_failures, record.losses,
-                           task.attempts, task.step, task.failures, task.losses));
+        record.extra->step_failures != task.failures || record.extra->losses != task.losses) {
+      Complain(
+          run, record.task.value,
+          fmt::format("attempts {} step {} failures {} losses {}, by the rules {} {} {} {}",
+                      record.attempts, record.step, record.extra->step_failures,
+                      record.extra->losses, task.attempts, task.step, task.failures, task.losses));
     }
     if (record.state == TaskState::Waiting && record.due != task.due) {
       Complain(run, record.task.value, "it waits for another time than was told");

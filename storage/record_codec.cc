@@ -46,13 +46,17 @@ template <Is<WorkflowTextRecord> S>
 auto Fields(S& s) {
   return std::tie(s.run.value, s.text);
 }
+const RecordExtras& ExtrasOf(const TaskRecord& record) { return *record.extra; }
+RecordExtras& ExtrasOf(TaskRecord& record) { return record.extra.Change(); }
 template <Is<TaskRecord> S>
 auto Fields(S& s) {
+  auto& extra = ExtrasOf(s);
   return std::tie(s.run.value, s.task.value, s.state, s.attempts, s.step, s.attempts_by_step,
-                  s.step_failures, s.losses, s.lost_attempts, s.rate_limits, s.rate_limit_waited,
-                  s.unfit_workers, s.failed_workers, s.due, s.ready_since, s.worker,
-                  s.first_started, s.attempt_started, s.ended, s.failure, s.message, s.dead_letter,
-                  s.fingerprint, s.joins, s.first_iteration, s.iterations, s.notice);
+                  extra.step_failures, extra.losses, extra.lost_attempts, extra.rate_limits,
+                  extra.rate_limit_waited, extra.unfit_workers, extra.failed_workers, s.due,
+                  s.ready_since, s.worker, s.first_started, s.attempt_started, s.ended, s.failure,
+                  extra.message, s.dead_letter, s.fingerprint, s.joins, s.first_iteration,
+                  s.iterations, extra.notice);
 }
 template <Is<AttemptRecord> S>
 auto Fields(S& s) {
@@ -169,6 +173,10 @@ void Put(Out& out, const std::vector<T>& v) {
   out.Varint(v.size());
   for (const T& item : v) Put(out, item);
 }
+void Put(Out& out, const StepCounts& v) {
+  out.Varint(v.size());
+  for (std::uint32_t i = 0; i < v.size(); ++i) Put(out, v[i]);
+}
 template <HasFields T>
 void PutFields(Out& out, const T& v) {
   std::apply([&](const auto&... field) { (Put(out, field), ...); }, Fields(v));
@@ -245,6 +253,15 @@ class Reader {
     }
     v.reserve(count);
     for (std::uint64_t i = 0; i < count && ok_; ++i) Get(v.emplace_back());
+  }
+  void Get(StepCounts& v) {
+    const std::uint64_t count = Varint();
+    v = {};
+    for (std::uint64_t i = 0; i < count && ok_; ++i) {
+      std::uint32_t number = 0;
+      Get(number);
+      v.Append(number);
+    }
   }
   template <HasFields T>
   void Get(T& v) {
@@ -408,7 +425,9 @@ Status DecodeRecord(std::string_view bytes, std::string_view what, WorkflowTextR
   return DecodeAny(bytes, what, record);
 }
 Status DecodeRecord(std::string_view bytes, std::string_view what, TaskRecord& record) {
-  return DecodeAny(bytes, what, record);
+  Status read = DecodeAny(bytes, what, record);
+  if (*record.extra == RecordExtras{}) record.extra = {};
+  return read;
 }
 Status DecodeRecord(std::string_view bytes, std::string_view what, AttemptRecord& record) {
   return DecodeAny(bytes, what, record);

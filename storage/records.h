@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "base/attempt.h"
 #include "base/failure.h"
 #include "base/ids.h"
+#include "base/rare.h"
 #include "base/time.h"
 
 namespace troupe {
@@ -78,42 +80,87 @@ std::string_view Name(TaskState state);  // "pending"
 inline constexpr int kTaskStateCount = 9;
 inline bool IsSettled(TaskState s) { return s >= TaskState::Completed; }
 
-// A task that has not been touched has no record: it is pending.
+// A number for each step of a task's ladder that it has been on. One step takes no memory apart.
+class StepCounts {
+ public:
+  StepCounts() = default;
+  StepCounts(std::initializer_list<std::uint32_t> counts) {
+    for (const std::uint32_t count : counts) Append(count);
+  }
+
+  std::uint32_t size() const { return size_; }
+  // 0 for a step that it has not been on.
+  std::uint32_t operator[](std::uint32_t step) const {
+    if (step >= size_) return 0;
+    return step == 0 ? first_ : (*others_)[step - 1];
+  }
+  void Append(std::uint32_t count) {
+    if (size_++ == 0) {
+      first_ = count;
+    } else {
+      others_.Change().push_back(count);
+    }
+  }
+  void Increment(std::uint32_t step) {
+    while (size_ <= step) Append(0);
+    ++At(step);
+  }
+  void Decrement(std::uint32_t step) {
+    if (step < size_) --At(step);
+  }
+  bool operator==(const StepCounts&) const = default;
+
+ private:
+  std::uint32_t& At(std::uint32_t step) { return step == 0 ? first_ : others_.Change()[step - 1]; }
+
+  std::uint32_t size_ = 0;
+  std::uint32_t first_ = 0;
+  Rare<std::vector<std::uint32_t>> others_;
+};
+
+// What is known of few tasks: of those that something has happened to.
+struct RecordExtras {
+  std::uint32_t step_failures = 0;  // Counted failures with the runner of this step.
+  std::uint32_t losses = 0;         // worker_lost attempts.
+  // Their numbers: an outcome of one comes too late.
+  std::vector<std::uint32_t> lost_attempts = {};
+  std::uint32_t rate_limits = 0;  // In a row, of its own work; agents have records of their own.
+  Duration rate_limit_waited{};
+  // auth or spawn_failed there, with this step's runner.
+  std::vector<std::string> unfit_workers = {};
+  std::vector<std::string> failed_workers =
+      {};                    // Where it failed or was lost; avoided if possible.
+  std::string message = "";  // Why it failed or was skipped.
+  std::string notice = "";   // Its on_complete message.
+  bool operator==(const RecordExtras&) const = default;
+};
+
+// A task that has not been touched has no record: it is pending. There is one in memory for each
+// task of a run, so that its size counts.
 struct TaskRecord {
   RunId run{};
   TaskId task{};
   TaskState state = TaskState::Pending;
+  bool dead_letter = false;
+  // A parent or a loop whose items are known: it is the join of others and has no attempts of its
+  // own any more.
+  bool joins = false;
   std::uint32_t attempts = 0;  // Number of the latest attempt; never goes back.
   std::uint32_t step = 0;      // On the ladder: 0 own runner, n the n-th fallback agent.
-  // In the whole run, by step; lost ones included.
-  std::vector<std::uint32_t> attempts_by_step = {};
-  std::uint32_t step_failures = 0;  // Counted failures with the runner of this step.
-  std::uint32_t losses = 0;         // worker_lost attempts.
-  std::vector<std::uint32_t> lost_attempts =
-      {};                         // Their numbers: an outcome of one comes too late.
-  std::uint32_t rate_limits = 0;  // In a row, of its own work; agents have records of their own.
-  Duration rate_limit_waited{};
-  std::vector<std::string> unfit_workers =
-      {};  // auth or spawn_failed there, with this step's runner.
-  std::vector<std::string> failed_workers =
-      {};         // Where it failed or was lost; avoided if possible.
-  Instant due{};  // state Waiting: when it goes on.
+  // Of a loop that joins: iteration i is task first_iteration + i. One without a record was not
+  // touched.
+  std::uint32_t first_iteration = 0;
+  std::uint32_t iterations = 0;
+  StepCounts attempts_by_step = {};  // In the whole run; lost ones included.
+  Instant due{};                     // state Waiting: when it goes on.
   Instant ready_since{};
   std::string worker = "";  // Of the current or latest attempt.
   Instant first_started{};
   Instant attempt_started{};
   Instant ended{};                           // When it was settled.
   std::optional<FailureClass> failure = {};  // Of the latest failed attempt.
-  std::string message = "";
-  bool dead_letter = false;
-  std::uint64_t fingerprint = 0;  // Of the definition it was settled under.
-  // A parent or a loop whose items are known: it is the join of others and has no attempts of its
-  // own any more.
-  bool joins = false;
-  // Of such a loop: iteration i is task first_iteration + i. One without a record was not touched.
-  std::uint32_t first_iteration = 0;
-  std::uint32_t iterations = 0;
-  std::string notice = "";  // Its on_complete message.
+  std::uint64_t fingerprint = 0;             // Of the definition it was settled under.
+  Rare<RecordExtras> extra = {};
   bool operator==(const TaskRecord&) const = default;
 };
 

@@ -24,17 +24,21 @@ void Renumber(const std::vector<std::uint32_t>& index, Condition& condition) {
   for (Condition& part : condition.parts) Renumber(index, part);
 }
 
+void Renumber(const std::vector<std::uint32_t>& index, PlannedExtras& extra) {
+  RenumberTasks(index, extra.output);
+  RenumberTasks(index, extra.notify);
+  for (StateWrite& write : extra.set) RenumberTasks(index, write.value);
+  if (extra.loop != nullptr && !extra.loop->path.empty()) {
+    Loop loop = *extra.loop;
+    RenumberTasks(index, loop.path);
+    extra.loop = std::make_shared<const Loop>(std::move(loop));
+  }
+  for (auto& [name, text] : extra.inputs) RenumberTasks(index, text);
+}
+
 void Renumber(const std::vector<std::uint32_t>& index, PlannedTask& task) {
   RenumberTasks(index, task.description);
-  RenumberTasks(index, task.output);
-  RenumberTasks(index, task.notify);
-  for (StateWrite& write : task.set) RenumberTasks(index, write.value);
-  if (task.loop != nullptr && !task.loop->path.empty()) {
-    Loop loop = *task.loop;
-    RenumberTasks(index, loop.path);
-    task.loop = std::make_shared<const Loop>(std::move(loop));
-  }
-  for (auto& [name, text] : task.inputs) RenumberTasks(index, text);
+  if (task.extra) Renumber(index, task.extra.Change());
   if (task.work == nullptr) return;
   OwnWork work = *task.work;
   for (Template& word : work.argv) RenumberTasks(index, word);
@@ -70,23 +74,30 @@ std::vector<PlannedTask> Permuted(std::vector<PlannedTask> tasks,
   return tasks;
 }
 
-// Rules that are equal are stored once.
-class SharedRules {
+auto KeyOf(const RecoveryRules& rules) {
+  return std::tuple(rules.retry, rules.retry_delay, rules.exponential_backoff,
+                    rules.max_retry_delay, rules.jitter, rules.retry_on, rules.no_retry_on,
+                    rules.fallback_agents, rules.fallback_retry, rules.on_exhausted,
+                    rules.prefer_other_worker);
+}
+auto KeyOf(const Settings& settings) {
+  return std::tuple(settings.timeout, settings.silence, settings.queue_timeout,
+                    settings.max_stdout_bytes, settings.max_stderr_bytes,
+                    settings.max_combined_bytes, settings.truncation, settings.labels);
+}
+
+// Those that are equal are stored once.
+template <class T>
+class Shared {
  public:
-  std::shared_ptr<const RecoveryRules> Share(const RecoveryRules& rules) {
-    auto& shared = known_[std::tuple(rules.retry, rules.retry_delay, rules.exponential_backoff,
-                                     rules.max_retry_delay, rules.jitter, rules.retry_on,
-                                     rules.no_retry_on, rules.fallback_agents, rules.fallback_retry,
-                                     rules.on_exhausted, rules.prefer_other_worker)];
-    if (shared == nullptr) shared = std::make_shared<const RecoveryRules>(rules);
+  std::shared_ptr<const T> Share(const T& value) {
+    auto& shared = known_[KeyOf(value)];
+    if (shared == nullptr) shared = std::make_shared<const T>(value);
     return shared;
   }
 
  private:
-  std::map<std::tuple<std::uint32_t, Duration, bool, Duration, double, std::optional<std::uint32_t>,
-                      std::uint32_t, std::vector<std::uint32_t>, std::uint32_t, OnExhausted, bool>,
-           std::shared_ptr<const RecoveryRules>>
-      known_;
+  std::map<decltype(KeyOf(std::declval<const T&>())), std::shared_ptr<const T>> known_;
 };
 
 class Builder {
@@ -186,7 +197,8 @@ std::vector<Dependency> Builder::Needs(std::uint32_t node) const {
 }
 
 void Builder::AddTasks() {
-  SharedRules rules;
+  Shared<RecoveryRules> rules;
+  Shared<Settings> settings;
   std::vector<std::uint64_t> agents;
   for (const Agent& agent : plan_->agents) agents.push_back(Fingerprint(agent));
   std::vector<std::string_view> ids;
@@ -197,7 +209,8 @@ void Builder::AddTasks() {
     const TaskDoc& doc = document_.tasks[index];
     PlannedTask& task = plan_->tasks[i];
     task.rules = rules.Share(MergeRules(OnErrorOf(doc, document_), doc.asked_for_failed));
-    if (doc.condition) task.condition = doc.condition->condition;
+    if (doc.settings != nullptr) task.settings = settings.Share(*doc.settings);
+    if (doc.condition) task.extra.Change().condition = doc.condition->condition;
     task.fingerprint = Fingerprint(task, agents, ids);
     Renumber(plan_index_, task);
     if (doc.condition) Renumber(plan_index_, *doc.condition->condition);
@@ -212,15 +225,17 @@ void Builder::AddParts(std::uint32_t index, PlannedTask& task) const {
   const TaskDoc& doc = document_.tasks[index];
   if (doc.parent != kNone) task.parent = plan_index_[doc.parent];
   if (task.kind == TaskKind::Parent) {
-    task.gate = gate_index_[order_.StartOf(index) - order_.tasks()];
+    PlannedExtras& extra = task.extra.Change();
+    extra.gate = gate_index_[order_.StartOf(index) - order_.tasks()];
     for (std::uint32_t child = index + 1; child < doc.end; child = document_.tasks[child].end) {
-      if (plan_index_[child] != kNone) task.subtasks.push_back(plan_index_[child]);
+      if (plan_index_[child] != kNone) extra.subtasks.push_back(plan_index_[child]);
     }
   }
   if (!doc.condition) return;
-  for (const Ask& ask : doc.condition->asks) task.asks.push_back(plan_index_[ask.task]);
-  std::sort(task.asks.begin(), task.asks.end());
-  task.asks.erase(std::unique(task.asks.begin(), task.asks.end()), task.asks.end());
+  std::vector<std::uint32_t>& asks = task.extra.Change().asks;
+  for (const Ask& ask : doc.condition->asks) asks.push_back(plan_index_[ask.task]);
+  std::sort(asks.begin(), asks.end());
+  asks.erase(std::unique(asks.begin(), asks.end()), asks.end());
 }
 
 void Builder::AddGatesAndStages() {
@@ -269,7 +284,7 @@ void Builder::AddOutputs() {
 void Builder::MarkReferenced(std::uint32_t task) {
   if (plan_->tasks[task].referenced) return;
   plan_->tasks[task].referenced = true;
-  for (std::uint32_t subtask : plan_->tasks[task].subtasks) MarkReferenced(subtask);
+  for (std::uint32_t subtask : plan_->tasks[task].extra->subtasks) MarkReferenced(subtask);
 }
 
 void Builder::MarkReferenced() {
@@ -285,14 +300,14 @@ void Builder::MarkReferenced() {
   for (std::uint32_t i = 0; i < plan_->tasks.size(); ++i) {
     const PlannedTask& task = plan_->tasks[i];
     mark(task.description);
-    mark(task.output);
-    mark(task.notify);
-    for (const StateWrite& write : task.set) mark(write.value);
-    for (const auto& [name, text] : task.inputs) mark(text);
+    mark(task.extra->output);
+    mark(task.extra->notify);
+    for (const StateWrite& write : task.extra->set) mark(write.value);
+    for (const auto& [name, text] : task.extra->inputs) mark(text);
     // A parent or a loop has its own output only from what is kept of its parts.
-    const bool parts = task.kind == TaskKind::Parent || task.loop != nullptr;
-    if (parts && UsesItself(task.notify)) MarkReferenced(i);
-    if (task.loop != nullptr) mark(task.loop->path);
+    const bool parts = task.kind == TaskKind::Parent || task.extra->loop != nullptr;
+    if (parts && UsesItself(task.extra->notify)) MarkReferenced(i);
+    if (task.extra->loop != nullptr) mark(task.extra->loop->path);
     if (task.work == nullptr) continue;
     for (const Template& word : task.work->argv) mark(word);
     mark(task.work->script_content);

@@ -141,32 +141,35 @@ PlannedTask TextCompiler::CompileTask(std::uint32_t index) {
   task.description = references_.CompileOptional(doc.description, scope);
   if (doc.work) task.work = std::make_shared<const OwnWork>(CompileWork(*doc.work, scope));
   task.priority = doc.priority;
-  task.output = references_.CompileOptional(doc.output, scope);
-  if (doc.loop && doc.output != kNoNode && !VariesByIteration(task.output)) {
+  PlannedExtras extra;
+  extra.output = references_.CompileOptional(doc.output, scope);
+  if (doc.loop && doc.output != kNoNode && !VariesByIteration(extra.output)) {
     reader_.problems.Error(
         reader_.tree.At(doc.output), "loop-output",
         fmt::format("all iterations would write {}; put ${{loop.index}} into the path",
                     Quote(reader_.tree.Text(doc.output))));
   }
-  if (doc.settings) task.settings = *doc.settings;
   bool holds_references = false;
-  task.inputs = references_.CompileInputs(index, holds_references);
+  extra.inputs = references_.CompileInputs(index, holds_references);
   // What belongs to the loop as a whole knows nothing of its iterations.
   const bool inputs_vary =
-      std::any_of(task.inputs.begin(), task.inputs.end(),
+      std::any_of(extra.inputs.begin(), extra.inputs.end(),
                   [](const auto& input) { return VariesByIteration(input.second); });
-  if (!holds_references && !task.inputs.empty()) {
-    task.inputs_json = JsonOf(task.inputs);
-    task.inputs.clear();
+  if (!holds_references && !extra.inputs.empty()) {
+    extra.inputs_json = JsonOf(extra.inputs);
+    extra.inputs.clear();
   }
   const Scope whole{.task = index, .inputs_vary = inputs_vary, .iteration = false};
-  if (doc.loop) task.loop = CompileLoop(*doc.loop, whole);
+  if (doc.loop) extra.loop = CompileLoop(*doc.loop, whole);
   Scope ended = whole;
   ended.ended = true;
-  task.notify = references_.CompileOptional(doc.notify, ended);
+  extra.notify = references_.CompileOptional(doc.notify, ended);
   ended = scope;
   ended.ended = true;
-  task.set = references_.CompileSet(doc.set, ended);
+  extra.set = references_.CompileSet(doc.set, ended);
+  const bool none = doc.output == kNoNode && doc.inputs == kNoNode && doc.notify == kNoNode &&
+                    doc.set == kNoNode && !doc.loop;
+  if (!none) task.extra = std::move(extra);
   return task;
 }
 

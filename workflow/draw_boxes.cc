@@ -91,13 +91,13 @@ std::string Drawing::Draw() {
     const std::uint32_t parent = plan_.gates[i].parent;
     if (parent == kNone) AddPoint(fmt::format("g{}", i), "  ");
     AddEdges(plan_.gates[i].needs, fmt::format("g{}", i),
-             parent == kNone ? std::vector<std::uint32_t>() : plan_.tasks[parent].asks);
+             parent == kNone ? std::vector<std::uint32_t>() : plan_.tasks[parent].extra->asks);
   }
   for (std::uint32_t i = 0; i < plan_.tasks.size(); ++i) {
     const PlannedTask& task = plan_.tasks[i];
     if (task.kind == TaskKind::Parent && !parent_used_[i]) continue;
     AddEdges(task.needs, fmt::format("t{}", i),
-             task.kind == TaskKind::Parent ? std::vector<std::uint32_t>() : task.asks);
+             task.kind == TaskKind::Parent ? std::vector<std::uint32_t>() : task.extra->asks);
   }
   if (dot_) text_ += "}\n";
   return std::move(text_);
@@ -156,8 +156,9 @@ void Drawing::AddPoint(const std::string& name, const std::string& indent) {
 // The id, and what makes the task a special one.
 std::string Drawing::Label(const PlannedTask& task) const {
   std::string label = task.id;
-  if (task.loop != nullptr) label += "\n" + LoopWords(*task.loop);
-  if (task.condition != nullptr) label += "\nif " + ConditionWords(plan_, *task.condition);
+  if (task.extra->loop != nullptr) label += "\n" + LoopWords(*task.extra->loop);
+  if (task.extra->condition != nullptr)
+    label += "\nif " + ConditionWords(plan_, *task.extra->condition);
   return label;
 }
 
@@ -166,22 +167,22 @@ void Drawing::AddTask(std::uint32_t index, const std::string& indent) {
   const PlannedTask& task = plan_.tasks[index];
   if (task.kind == TaskKind::Parent) {
     OpenBox(fmt::format("p{}", index), Label(task), indent);
-    if (gate_used_[task.gate]) AddPoint(fmt::format("g{}", task.gate), indent + "  ");
-    for (std::uint32_t subtask : task.subtasks) AddTask(subtask, indent + "  ");
+    if (gate_used_[task.extra->gate]) AddPoint(fmt::format("g{}", task.extra->gate), indent + "  ");
+    for (std::uint32_t subtask : task.extra->subtasks) AddTask(subtask, indent + "  ");
     if (parent_used_[index]) AddPoint(fmt::format("t{}", index), indent + "  ");
     CloseBox(indent);
     return;
   }
   if (dot_) {
     text_ += fmt::format("{}t{} [label={}{}{}];\n", indent, index, DotString(Label(task)),
-                         task.loop != nullptr ? ", peripheries=2" : "",
-                         task.condition != nullptr ? ", style=\"rounded,dashed\"" : "");
+                         task.extra->loop != nullptr ? ", peripheries=2" : "",
+                         task.extra->condition != nullptr ? ", style=\"rounded,dashed\"" : "");
     return;
   }
   // A loop has double sides, a condition makes a hexagon.
-  const char* shape = task.loop != nullptr        ? "{}t{}[[{}]]\n"
-                      : task.condition != nullptr ? "{}t{}{{{{{}}}}}\n"
-                                                  : "{}t{}[{}]\n";
+  const char* shape = task.extra->loop != nullptr        ? "{}t{}[[{}]]\n"
+                      : task.extra->condition != nullptr ? "{}t{}{{{{{}}}}}\n"
+                                                         : "{}t{}[{}]\n";
   text_ += fmt::format(fmt::runtime(shape), indent, index, MermaidString(Label(task)));
 }
 

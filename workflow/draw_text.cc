@@ -43,7 +43,7 @@ class NameList {
 // what its parent waits for.
 std::string After(const Plan& plan, const PlannedTask& task) {
   const bool parent = task.kind == TaskKind::Parent;
-  const std::vector<Dependency>& needs = parent ? plan.gates[task.gate].needs : task.needs;
+  const std::vector<Dependency>& needs = parent ? plan.gates[task.extra->gate].needs : task.needs;
   NameList names(plan);
   names.Add(needs);
   for (const Dependency& need : needs) {
@@ -86,7 +86,8 @@ std::vector<std::uint32_t> Steps(const Plan& plan) {
     }
   }
   for (std::uint32_t i = 0; i < tasks; ++i) {
-    if (plan.tasks[i].kind == TaskKind::Parent) step[i] = step[tasks + plan.tasks[i].gate] + 1;
+    if (plan.tasks[i].kind == TaskKind::Parent)
+      step[i] = step[tasks + plan.tasks[i].extra->gate] + 1;
   }
   step.resize(tasks);
   return step;
@@ -159,7 +160,7 @@ void TextDrawing::AddTasks(std::vector<std::uint32_t> tasks, std::size_t depth) 
     text_ += fmt::format("{:>4}  {}{}  {}\n", parent ? "" : std::to_string(step_[i]),
                          std::string(2 * depth, ' '), Padded(task.id, name_width_ - 2 * depth),
                          Words(task));
-    if (parent) AddTasks(task.subtasks, depth + 1);
+    if (parent) AddTasks(task.extra->subtasks, depth + 1);
   }
 }
 
@@ -168,8 +169,8 @@ std::string TextDrawing::Words(const PlannedTask& task) const {
   const std::string runner = RunnerWords(plan_, task);
   const std::string after = After(plan_, task);
   std::string more = after.empty() ? "" : "after " + after;
-  if (task.condition != nullptr) {
-    more += (more.empty() ? "if " : ", if ") + ConditionWords(plan_, *task.condition);
+  if (task.extra->condition != nullptr) {
+    more += (more.empty() ? "if " : ", if ") + ConditionWords(plan_, *task.extra->condition);
   }
   return more.empty() ? runner : fmt::format("{}  {}", Padded(runner, runner_width_), more);
 }

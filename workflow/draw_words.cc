@@ -77,7 +77,7 @@ std::string RunnerWords(const Plan& plan, const PlannedTask& task) {
       break;
     }
     case TaskKind::Parent:
-      return Counted(task.subtasks.size(), "subtask");
+      return Counted(task.extra->subtasks.size(), "subtask");
     case TaskKind::Unsupported:
       text = "not supported";
       break;
@@ -85,7 +85,7 @@ std::string RunnerWords(const Plan& plan, const PlannedTask& task) {
   for (std::uint32_t agent : task.rules->fallback_agents) {
     text += ", then " + plan.agents[agent].name;
   }
-  if (task.loop != nullptr) text += ", " + LoopWords(*task.loop);
+  if (task.extra->loop != nullptr) text += ", " + LoopWords(*task.extra->loop);
   return text;
 }
 

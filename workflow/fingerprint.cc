@@ -23,7 +23,7 @@ class Hash {
       } else {
         // By its name, as the number of a task changes when tasks are added.
         Add(std::uint64_t{1});
-        Add(std::string_view(std::get<Ref>(piece).written));
+        Add(std::string_view(std::get<Ref>(piece).words->written));
       }
     }
   }
@@ -117,9 +117,9 @@ std::uint64_t Fingerprint(const PlannedTask& task, const std::vector<std::uint64
   hash.Add(task.agent == kNone ? std::uint64_t{0} : agents[task.agent]);
   for (std::uint32_t agent : task.rules->fallback_agents) hash.Add(agents[agent]);
   hash.Add(task.description);
-  hash.Add(task.output);
-  hash.Add(std::string_view(task.inputs_json));
-  hash.Add(task.inputs);
+  hash.Add(task.extra->output);
+  hash.Add(std::string_view(task.extra->inputs_json));
+  hash.Add(task.extra->inputs);
   if (task.work != nullptr) {
     const OwnWork& work = *task.work;
     hash.Add(std::uint64_t{work.shell});
@@ -131,14 +131,14 @@ std::uint64_t Fingerprint(const PlannedTask& task, const std::vector<std::uint64
     hash.Add(std::uint64_t{work.capture_stdout});
     hash.Add(std::uint64_t{work.capture_stderr});
   }
-  if (task.condition != nullptr) Add(*task.condition, ids, hash);
-  if (task.loop != nullptr) Add(*task.loop, hash);
-  for (const StateWrite& write : task.set) {
+  if (task.extra->condition != nullptr) Add(*task.extra->condition, ids, hash);
+  if (task.extra->loop != nullptr) Add(*task.extra->loop, hash);
+  for (const StateWrite& write : task.extra->set) {
     hash.Add(std::string_view(write.key));
     hash.Add(std::uint64_t{write.json});
     hash.Add(write.value);
   }
-  if (!task.notify.empty()) hash.Add(task.notify);
+  if (!task.extra->notify.empty()) hash.Add(task.extra->notify);
   return hash.value();
 }
 

@@ -5,7 +5,8 @@
 namespace troupe {
 
 Duration QueueTimeoutFor(const Plan& plan, const PlannedTask& task, std::uint32_t agent) {
-  if (task.settings.queue_timeout) return *task.settings.queue_timeout;
+  if (task.settings != nullptr && task.settings->queue_timeout)
+    return *task.settings->queue_timeout;
   if (agent != kNone && plan.agents[agent].settings.queue_timeout) {
     return *plan.agents[agent].settings.queue_timeout;
   }
@@ -13,10 +14,11 @@ Duration QueueTimeoutFor(const Plan& plan, const PlannedTask& task, std::uint32_
 }
 
 EffectiveSettings SettingsFor(const Plan& plan, const PlannedTask& task, std::uint32_t agent) {
-  const Settings none;
-  const Settings& middle = agent == kNone ? none : plan.agents[agent].settings;
+  static const Settings kNothing;
+  const Settings& own = task.settings == nullptr ? kNothing : *task.settings;
+  const Settings& middle = agent == kNone ? kNothing : plan.agents[agent].settings;
   const auto first = [&](auto member, auto otherwise) {
-    for (const Settings* settings : {&task.settings, &middle, &plan.settings}) {
+    for (const Settings* settings : {&own, &middle, &plan.settings}) {
       if (settings->*member) return *(settings->*member);
     }
     return otherwise;

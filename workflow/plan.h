@@ -15,6 +15,7 @@
 
 #include "base/attempt.h"
 #include "base/failure.h"
+#include "base/rare.h"
 #include "base/time.h"
 #include "workflow/template.h"
 
@@ -169,18 +170,10 @@ struct Dependency {
   auto operator<=>(const Dependency&) const = default;
 };
 
-struct PlannedTask {
-  std::string id = "";  // Full id.
-  TaskKind kind = TaskKind::Command;
-  std::uint32_t agent = kNone;               // kind Agent: index into Plan::agents.
-  Template description = {};                 // The prompt; a label for the other kinds.
-  std::shared_ptr<const OwnWork> work = {};  // kinds Command and Script.
-  // Without repeats, sorted. Of a parent: its subtasks; what the parent itself waits for is what
-  // its gate needs.
-  std::vector<Dependency> needs = {};
-  std::uint32_t parent = kNone;              // The enclosing parent: an index into Plan::tasks.
-  std::vector<std::uint32_t> subtasks = {};  // kind Parent: in reading order.
-  std::uint32_t gate = kNone;                // kind Parent: the gate its subtasks wait for.
+// What few tasks have.
+struct PlannedExtras {
+  std::vector<std::uint32_t> subtasks = {};         // kind Parent: in reading order.
+  std::uint32_t gate = kNone;                       // kind Parent: the gate its subtasks wait for.
   std::shared_ptr<const Condition> condition = {};  // Null: none.
   // Tasks whose end alone the condition waits for: that they failed or are blocked does not block
   // this task. Sorted. `needs` (of a parent: its gate's) has an edge to each of them, maybe through
@@ -188,16 +181,31 @@ struct PlannedTask {
   std::vector<std::uint32_t> asks = {};
   std::shared_ptr<const Loop> loop = {};  // Null: none. This task is then what iterations are like.
   std::vector<StateWrite> set = {};
-  Template notify = {};         // on_complete.notify; empty: none.
-  std::uint32_t stage = kNone;  // Index into Plan::stages; a subtask's is its parent's.
-  std::uint32_t priority = 0;   // Lower starts first.
-  std::shared_ptr<const RecoveryRules> rules = {};  // Shared by tasks with equal rules; never null.
+  Template notify = {};                                       // on_complete.notify; empty: none.
   std::vector<std::pair<std::string, Template>> inputs = {};  // name → JSON text with references.
   std::string inputs_json = "{}";  // When no input holds a reference: all as one object.
   Template output = {};            // Path of the output file; empty: none.
-  Settings settings = {};          // The task's own and its parents'.
-  bool referenced = false;         // Another task or an output of the run uses its output.
-  std::uint64_t fingerprint = 0;   // Of all that defines what it does, its agents included.
+};
+
+// There may be a million of them, so that their size counts.
+struct PlannedTask {
+  std::string id = "";  // Full id.
+  TaskKind kind = TaskKind::Command;
+  bool referenced = false;       // Another task or an output of the run uses its output.
+  std::uint32_t agent = kNone;   // kind Agent: index into Plan::agents.
+  std::uint32_t parent = kNone;  // The enclosing parent: an index into Plan::tasks.
+  std::uint32_t stage = kNone;   // Index into Plan::stages; a subtask's is its parent's.
+  std::uint32_t priority = 0;    // Lower starts first.
+  Template description = {};     // The prompt; a label for the other kinds.
+  std::shared_ptr<const OwnWork> work = {};  // kinds Command and Script.
+  // Without repeats, sorted. Of a parent: its subtasks; what the parent itself waits for is what
+  // its gate needs.
+  std::vector<Dependency> needs = {};
+  // Shared by tasks with equal ones.
+  std::shared_ptr<const RecoveryRules> rules = {};  // Never null.
+  std::shared_ptr<const Settings> settings = {};    // Its own and its parents'. Null: none.
+  std::uint64_t fingerprint = 0;  // Of all that defines what it does, its agents included.
+  Rare<PlannedExtras> extra = {};
 };
 
 // Something tasks wait for that is not a task. It opens when all it needs is completed or skipped

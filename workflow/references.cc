@@ -75,6 +75,10 @@ std::optional<Found> FindRef(std::string_view text, std::size_t begin, std::stri
   return Found{text.substr(first, end - first), i + closing.size()};
 }
 
+RefWords Words(std::string_view name, std::string_view path) {
+  return {.name = std::string(name), .path = std::string(path)};
+}
+
 // The kind of `output`, `result.a`, ... at the end of a reference, whose path begins at
 // `path_begin` of `member` or before it. Nothing if it is none of them.
 std::optional<Ref::Kind> MemberKind(std::string_view member, std::size_t path_begin,
@@ -199,7 +203,7 @@ References::Piece References::Resolve(std::string_view ref, std::string_view wri
     Unknown(ref, at, scope);
     return stays;
   }
-  resolved->written = ref;
+  resolved->words.Change().written = ref;
   return *std::move(resolved);
 }
 
@@ -217,7 +221,7 @@ std::optional<Ref> References::ResolveLoop(std::string_view name, std::string_vi
   if (loop == nullptr) return std::nullopt;
   if (name == "index" && path.empty()) return Ref{.kind = Ref::Kind::LoopIndex};
   if (name == loop->iterator && IsPath(path)) {
-    return Ref{.kind = Ref::Kind::LoopItem, .name = std::string(name), .path = std::string(path)};
+    return Ref{.kind = Ref::Kind::LoopItem, .words = Words(name, path)};
   }
   if (name == "iteration" && path.empty()) return Ref{.kind = Ref::Kind::LoopIndex};
   return std::nullopt;
@@ -230,7 +234,7 @@ std::optional<Ref> References::ResolveBare(std::string_view name, std::string_vi
     if (auto ref = ResolveLoop(name, path, scope)) return ref;
   } else if (const Loop* loop = LoopOf(scope); loop != nullptr && loop->iterator == name) {
     if (!IsPath(path)) return std::nullopt;
-    return Ref{.kind = Ref::Kind::LoopItem, .name = std::string(name), .path = std::string(path)};
+    return Ref{.kind = Ref::Kind::LoopItem, .words = Words(name, path)};
   }
   return ResolveNamed(name, path, scope);
 }
@@ -239,7 +243,7 @@ std::optional<Ref> References::ResolveBare(std::string_view name, std::string_vi
 std::optional<Ref> References::ResolveNamed(std::string_view name, std::string_view path,
                                             const Scope& scope) {
   if (!IsPath(path)) return std::nullopt;
-  Ref ref{.name = std::string(name), .path = std::string(path)};
+  Ref ref{.words = Words(name, path)};
   if (scope.own_inputs && scope.task != kNone && HasOwnInput(scope.task, name)) {
     if (scope.inputs_vary) return std::nullopt;
     ref.kind = Ref::Kind::TaskInput;
@@ -276,22 +280,20 @@ std::optional<Ref> References::ResolveTask(std::string_view ref, std::uint32_t a
           fmt::format("the output of task {} becomes program text here; pass it in \"env\"",
                       Quote(document_.tasks[task].id)));
     }
-    return Ref{.kind = *kind, .task = task, .path = std::string(path)};
+    return Ref{.kind = *kind, .task = task, .words = Words("", path)};
   }
   if (scope.ended) {
     const auto kind = member_at(0, path);
     if (kind == Ref::Kind::TaskOutput) return Ref{.kind = Ref::Kind::SelfOutput};
     if (kind == Ref::Kind::TaskResult) {
-      return Ref{.kind = Ref::Kind::SelfResult, .path = std::string(path)};
+      return Ref{.kind = Ref::Kind::SelfResult, .words = Words("", path)};
     }
   }
   const std::size_t end = std::min(rest.find_first_of(".["), rest.size());
   const std::string_view name = rest.substr(0, end);
   if (scope.own_inputs && !scope.inputs_vary && IsPath(rest.substr(end)) &&
       HasOwnInput(scope.task, name)) {
-    return Ref{.kind = Ref::Kind::TaskInput,
-               .name = std::string(name),
-               .path = std::string(rest.substr(end))};
+    return Ref{.kind = Ref::Kind::TaskInput, .words = Words(name, rest.substr(end))};
   }
   if (name == "index") return std::nullopt;
   return ResolveLoop(name, rest.substr(end), scope);

@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Error DoesNotExist(const Ref& ref) {
-  return {ErrorCode::Unresolved, fmt::format("\"{}\" does not exist", ref.written)};
+  return {ErrorCode::Unresolved, fmt::format("\"{}\" does not exist", ref.words->written)};
 }
 
 std::string Dump(const Json& json) {
@@ -53,7 +53,7 @@ Result<Json> LookJson(const Ref& ref, const ValueSource& values) {
   if (!value->json) return Json(value->text);
   const Json json = Json::parse(value->text, nullptr, false);
   if (json.is_discarded()) return DoesNotExist(ref);
-  const Json* part = Select(json, ref.path);
+  const Json* part = Select(json, ref.words->path);
   if (part == nullptr) return DoesNotExist(ref);
   return *part;
 }
@@ -116,9 +116,9 @@ Result<std::string> FillJson(const Template& json, const ValueSource& values) {
 }
 
 Result<std::string> FillInputs(const PlannedTask& task, const ValueSource& values) {
-  if (task.inputs.empty()) return task.inputs_json;
+  if (task.extra->inputs.empty()) return task.extra->inputs_json;
   std::string json = "{";
-  for (const auto& [name, text] : task.inputs) {
+  for (const auto& [name, text] : task.extra->inputs) {
     if (json.size() > 1) json += ',';
     Result<std::string> value = FillJson(text, values);
     if (!value) return value;

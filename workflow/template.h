@@ -10,9 +10,17 @@
 #include <variant>
 #include <vector>
 
+#include "base/rare.h"
 #include "base/result.h"
 
 namespace troupe {
+
+struct RefWords {
+  std::string name = "";
+  std::string path = "";     // ".a.b[0]", as written after the name; empty: all of it.
+  std::string written = "";  // As the user wrote it, for messages: "task.build.result.a".
+  bool operator==(const RefWords&) const = default;
+};
 
 struct Ref {
   enum class Kind : std::uint8_t {
@@ -31,10 +39,8 @@ struct Ref {
     SelfResult,  // ${task.result}, with `path`
   };
   Kind kind = Kind::Input;
-  std::uint32_t task = 0;  // Index into Plan::tasks.
-  std::string name = "";
-  std::string path = "";     // ".a.b[0]", as written after the name; empty: all of it.
-  std::string written = "";  // As the user wrote it, for messages: "task.build.result.a".
+  std::uint32_t task = 0;     // Index into Plan::tasks.
+  Rare<RefWords> words = {};  // Apart, as most texts are one piece that is no reference.
   bool operator==(const Ref&) const = default;
 };
 

@@ -65,9 +65,9 @@ TEST(Losses, CountOverRestartsAndGiveUpAPoisonTask) {
     }
 
     ASSERT_TRUE(cluster.Ended()) << "seed " << seed;
-    EXPECT_EQ(cluster.Task(poison).losses, 3u) << "seed " << seed;
+    EXPECT_EQ(cluster.Task(poison).extra->losses, 3u) << "seed " << seed;
     EXPECT_EQ(cluster.Task(poison).failure, FailureClass::WorkerLost) << "seed " << seed;
-    EXPECT_EQ(cluster.Task(poison).step_failures, 0u) << "seed " << seed;
+    EXPECT_EQ(cluster.Task(poison).extra->step_failures, 0u) << "seed " << seed;
     EXPECT_TRUE(cluster.Task(poison).dead_letter) << "seed " << seed;
   }
 }
@@ -99,8 +99,8 @@ TEST(Losses, AreCountedApartFromFailures) {
   const TaskRecord task = ExampleC({1, 3});
 
   EXPECT_EQ(task.attempts, 4u);
-  EXPECT_EQ(task.step_failures, 2u);
-  EXPECT_EQ(task.losses, 2u);
+  EXPECT_EQ(task.extra->step_failures, 2u);
+  EXPECT_EQ(task.extra->losses, 2u);
   EXPECT_EQ(task.failure, FailureClass::AgentError);
   EXPECT_EQ(task.state, TaskState::Failed);
 }
@@ -187,7 +187,7 @@ TEST(ShutAgents, TasksMoveOnToAFallbackThatIsNotShut) {
 
   EXPECT_EQ(story.Run(), RunState::Failed);
   EXPECT_EQ(story.cluster.Task(a).attempts, 2u);  // No wait in between.
-  EXPECT_EQ(story.cluster.Task(a).rate_limit_waited, Duration{});
+  EXPECT_EQ(story.cluster.Task(a).extra->rate_limit_waited, Duration{});
   EXPECT_EQ(story.cluster.Task(b).attempts, 1u);  // Not one with the agent that is shut.
   EXPECT_EQ(story.cluster.Task(b).step, 1u);
   EXPECT_EQ(story.StateOf(b), TaskState::Completed);
@@ -209,16 +209,19 @@ TEST(ShutAgents, TasksWithPatienceWaitAndHoldNoSlot) {
   EXPECT_EQ(story.Run(), RunState::Succeeded);
   EXPECT_EQ(story.cluster.Task(a).step, 0u);
   EXPECT_EQ(story.cluster.Task(a).attempts, 2u);
-  EXPECT_EQ(story.cluster.Task(a).rate_limit_waited, seconds(50));
-  EXPECT_EQ(story.cluster.Task(a).step_failures, 0u);
+  EXPECT_EQ(story.cluster.Task(a).extra->rate_limit_waited, seconds(50));
+  EXPECT_EQ(story.cluster.Task(a).extra->step_failures, 0u);
   EXPECT_THAT(story.started, ElementsAre("free"));
 }
 
 TEST(State, SetWhoseValueDoesNotExistIsASchemaFailure) {
   PlanMaker maker;
   const auto a = maker.Task("a", {}, kNone, {.retry = 1});
-  maker.plan().tasks[a].set = {
-      {"n", false, {Ref{.kind = Ref::Kind::SelfResult, .path = ".n", .written = "task.result.n"}}}};
+  maker.plan().tasks[a].extra.Change().set = {
+      {"n",
+       false,
+       {Ref{.kind = Ref::Kind::SelfResult,
+            .words = RefWords{.path = ".n", .written = "task.result.n"}}}}};
   Story story(maker);
 
   EXPECT_EQ(story.Run(), RunState::Failed);

@@ -100,7 +100,7 @@ TEST(Cluster, RestartsOfDaemonsRepeatNothing) {
     CheckEnd(cluster, *plan, seed);
     for (std::uint32_t i = 0; i < plan->tasks.size(); ++i) {
       EXPECT_EQ(cluster.successes().at(i), 1u) << plan->tasks[i].id << " seed " << seed;
-      EXPECT_EQ(cluster.Task(i).losses, 0u) << plan->tasks[i].id << " seed " << seed;
+      EXPECT_EQ(cluster.Task(i).extra->losses, 0u) << plan->tasks[i].id << " seed " << seed;
     }
   }
 }
@@ -117,7 +117,7 @@ TEST(Cluster, LostMessagesLoseNothing) {
 
     CheckEnd(cluster, *plan, seed);
     for (std::uint32_t i = 0; i < plan->tasks.size(); ++i) {
-      EXPECT_LE(cluster.successes().at(i), 1u + cluster.Task(i).losses)
+      EXPECT_LE(cluster.successes().at(i), 1u + cluster.Task(i).extra->losses)
           << plan->tasks[i].id << " seed " << seed;
     }
   }
@@ -135,7 +135,7 @@ TEST(Cluster, LostMessagesAreNoticedWithoutAnyRestart) {
 
     CheckEnd(cluster, *plan, seed);
     for (std::uint32_t i = 0; i < plan->tasks.size(); ++i) {
-      EXPECT_LE(cluster.successes().at(i), 1u + cluster.Task(i).losses)
+      EXPECT_LE(cluster.successes().at(i), 1u + cluster.Task(i).extra->losses)
           << plan->tasks[i].id << " seed " << seed;
     }
   }
@@ -152,7 +152,7 @@ TEST(Cluster, LostMachinesAreReplacedAndUseNoRetries) {
 
     CheckEnd(cluster, *plan, seed);
     for (std::uint32_t i = 0; i < plan->tasks.size(); ++i) {
-      EXPECT_EQ(cluster.Task(i).step_failures, 0u) << "seed " << seed;
+      EXPECT_EQ(cluster.Task(i).extra->step_failures, 0u) << "seed " << seed;
     }
   }
 }

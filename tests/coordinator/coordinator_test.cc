@@ -65,7 +65,7 @@ TEST(Run, AFallbackAgentHasRetriesOfItsOwn) {
   Story story(maker);
 
   EXPECT_EQ(story.Run(), RunState::Failed);
-  EXPECT_EQ(story.cluster.Task(task).attempts_by_step, (std::vector<std::uint32_t>{3, 2}));
+  EXPECT_EQ(story.cluster.Task(task).attempts_by_step, (StepCounts{3, 2}));
 }
 
 TEST(Run, AbortLetsRunningAttemptsFinishAndCancelsTheRest) {
@@ -260,7 +260,7 @@ TEST(Run, APauseThatStopsHandsAttemptsBackWithoutARetry) {
   EXPECT_TRUE(story.cluster.RunToEnd());
   EXPECT_EQ(story.StateOf(a), TaskState::Completed);
   EXPECT_EQ(story.cluster.Task(a).attempts, 2u);
-  EXPECT_EQ(story.cluster.Task(a).step_failures, 0u);
+  EXPECT_EQ(story.cluster.Task(a).extra->step_failures, 0u);
 }
 
 TEST(Run, CancelStopsAttemptsAndRunsPostWorkflow) {
@@ -302,16 +302,17 @@ TEST(Run, SpawnFailedGoesToAnotherWorkerAndUsesNoRetry) {
 
   EXPECT_EQ(story.Run(), RunState::Succeeded);
   EXPECT_EQ(story.cluster.Task(a).attempts, 3u);
-  EXPECT_EQ(story.cluster.Task(a).step_failures, 0u);
-  EXPECT_EQ(story.cluster.Task(a).unfit_workers.size(), 2u);
-  EXPECT_NE(story.cluster.Task(a).unfit_workers[0], story.cluster.Task(a).unfit_workers[1]);
+  EXPECT_EQ(story.cluster.Task(a).extra->step_failures, 0u);
+  EXPECT_EQ(story.cluster.Task(a).extra->unfit_workers.size(), 2u);
+  EXPECT_NE(story.cluster.Task(a).extra->unfit_workers[0],
+            story.cluster.Task(a).extra->unfit_workers[1]);
 }
 
 TEST(Run, QueueTimeoutEndsAWaitForAWorkerThatNeverComes) {
   PlanMaker maker;
   const auto a = maker.Task("a");
-  maker.plan().tasks[a].settings.labels = {{"gpu"}};
-  maker.plan().tasks[a].settings.queue_timeout = seconds(30);
+  maker.plan().tasks[a].settings =
+      std::make_shared<const Settings>(Settings{.queue_timeout = seconds(30), .labels = {{"gpu"}}});
   Story story(maker);
 
   EXPECT_EQ(story.Run(), RunState::Failed);

@@ -70,7 +70,7 @@ TEST(Explain, WaitsForHooks) {
 TEST(Explain, NoWorkerFits) {
   PlanMaker maker;
   const auto a = maker.Task("a");
-  maker.plan().tasks[a].settings.labels = {"gpu"};
+  maker.plan().tasks[a].settings = std::make_shared<const Settings>(Settings{.labels = {{"gpu"}}});
   Story story(maker);
   story.cluster.Submit();
   for (int i = 0; i < 20; ++i) story.cluster.Step();

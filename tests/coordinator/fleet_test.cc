@@ -123,8 +123,8 @@ TEST_F(Fleet, ALostMachinesTaskStartsElsewhereWithinTheLease) {
   Pass(milliseconds(200));
 
   EXPECT_THAT(DispatchedTo("p2"), ElementsAre(Attempt(0, 2)));
-  EXPECT_EQ(Task(0).losses, 1u);
-  EXPECT_EQ(Task(0).step_failures, 0u);
+  EXPECT_EQ(Task(0).extra->losses, 1u);
+  EXPECT_EQ(Task(0).extra->step_failures, 0u);
   EXPECT_FALSE(Knows("w1"));
 }
 
@@ -140,7 +140,7 @@ TEST_F(Fleet, ACoordinatorThatWasStoppedTakesNoWorkerForLost) {
   Pass(milliseconds(3'900));
 
   EXPECT_TRUE(Knows("w1"));
-  EXPECT_EQ(Task(0).losses, 0u);
+  EXPECT_EQ(Task(0).extra->losses, 0u);
 }
 
 TEST_F(Fleet, AfterAStopOfTheCoordinatorASilentWorkerIsLostInHalfALease) {
@@ -152,7 +152,7 @@ TEST_F(Fleet, AfterAStopOfTheCoordinatorASilentWorkerIsLostInHalfALease) {
   Pass(seconds(2));
 
   EXPECT_FALSE(Knows("w1"));
-  EXPECT_EQ(Task(0).losses, 1u);
+  EXPECT_EQ(Task(0).extra->losses, 1u);
 }
 
 TEST_F(Fleet, AnOutcomeOfALostAttemptChangesNothing) {
@@ -197,7 +197,7 @@ TEST_F(Fleet, TheSuccessorOfAWorkerThatLeftFindsItsAttempts) {
   EXPECT_TRUE(Has<Welcome>(answer));
   EXPECT_FALSE(Has<Stop>(answer));
   EXPECT_EQ(Task(0).attempts, 1u);
-  EXPECT_EQ(Task(0).losses, 0u);
+  EXPECT_EQ(Task(0).extra->losses, 0u);
 }
 
 TEST_F(Fleet, ASuccessorThatDoesNotComeWithinTheGraceIsLost) {
@@ -207,7 +207,7 @@ TEST_F(Fleet, ASuccessorThatDoesNotComeWithinTheGraceIsLost) {
   Pass(seconds(61));
 
   EXPECT_FALSE(Knows("w1"));
-  EXPECT_EQ(Task(0).losses, 1u);
+  EXPECT_EQ(Task(0).extra->losses, 1u);
 }
 
 TEST_F(Fleet, WhatALeavingWorkerDidNotTakeGoesElsewhereAtOnce) {
@@ -220,7 +220,7 @@ TEST_F(Fleet, WhatALeavingWorkerDidNotTakeGoesElsewhereAtOnce) {
   Say("p1", Goodbye{});
 
   EXPECT_THAT(DispatchedTo("p2"), ElementsAre(Attempt(0, 2)));
-  EXPECT_EQ(Task(0).losses, 0u);
+  EXPECT_EQ(Task(0).extra->losses, 0u);
 }
 
 // It was said before the dispatch, so it does not hold what the worker has by now.

@@ -80,7 +80,8 @@ TEST(Condition, ReadsTheStateThatTasksWrite) {
   const auto a = maker.Task("a");
   const auto yes = maker.Task("yes", {a});
   const auto no = maker.Task("no", {a});
-  maker.plan().tasks[a].set = {{"count", true, Literal("1.0")}, {"word", false, Literal("1")}};
+  maker.plan().tasks[a].extra.Change().set = {{"count", true, Literal("1.0")},
+                                              {"word", false, Literal("1")}};
   maker.Condition(yes, {.op = Condition::Op::StateEquals, .key = "count", .value_json = "1"});
   maker.Condition(no, {.op = Condition::Op::StateEquals, .key = "word", .value_json = "1"});
   Story story(maker);
@@ -163,7 +164,7 @@ TEST(Parent, FailsWhenAllHasSettledAndBlocksDependentsAtOnce) {
 
   EXPECT_EQ(story.Run(), RunState::Failed);
   EXPECT_EQ(story.StateOf(p), TaskState::Failed);
-  EXPECT_EQ(story.cluster.Task(p).message, "subtask \"p.bad\": model");
+  EXPECT_EQ(story.cluster.Task(p).extra->message, "subtask \"p.bad\": model");
   EXPECT_FALSE(story.cluster.Task(p).dead_letter);
   EXPECT_EQ(story.StateOf(after_bad), TaskState::Blocked);
   EXPECT_EQ(story.StateOf(good), TaskState::Completed);
@@ -302,9 +303,11 @@ TEST(Loop, GivesItsIterationsTheirItemAndIndex) {
   PlanMaker maker;
   const auto loop = maker.Task("loop");
   OwnWork work;
-  const Ref item{.kind = Ref::Kind::LoopItem, .path = ".name", .written = "x.name"};
-  work.argv = {
-      Literal("echo"), {item}, {Ref{.kind = Ref::Kind::LoopIndex, .written = "loop.index"}}};
+  const Ref item{.kind = Ref::Kind::LoopItem,
+                 .words = RefWords{.path = ".name", .written = "x.name"}};
+  work.argv = {Literal("echo"),
+               {item},
+               {Ref{.kind = Ref::Kind::LoopIndex, .words = RefWords{.written = "loop.index"}}}};
   maker.plan().tasks[loop].work = std::make_shared<const OwnWork>(work);
   maker.Loop(loop, {R"({"name":"a"})", R"({"name":[1]})"}, false);
   Story story(maker);
@@ -319,7 +322,8 @@ TEST(Loop, AnItemWithoutThePartIsUnresolved) {
   PlanMaker maker;
   const auto loop = maker.Task("loop", {}, kNone, {.retry = 3});
   OwnWork work;
-  work.argv = {{Ref{.kind = Ref::Kind::LoopItem, .path = ".name", .written = "x.name"}}};
+  work.argv = {
+      {Ref{.kind = Ref::Kind::LoopItem, .words = RefWords{.path = ".name", .written = "x.name"}}}};
   maker.plan().tasks[loop].work = std::make_shared<const OwnWork>(work);
   maker.Loop(loop, {"{}"});
   Story story(maker);
@@ -338,7 +342,7 @@ TEST(Loop, AMillionIterationsAreMadeAsTheyStart) {
   range.source = Loop::Source::Range;
   range.end = 1'000'000;
   range.parallel = true;
-  maker.plan().tasks[loop].loop = std::make_shared<const struct Loop>(range);
+  maker.plan().tasks[loop].extra.Change().loop = std::make_shared<const struct Loop>(range);
   Story story(maker);
   story.cluster.Submit();
   for (int i = 0; i < 200; ++i) story.cluster.Step();
@@ -356,7 +360,7 @@ TEST(Loop, ARunHasAtMostTenMillionIterations) {
       struct Loop range;
       range.source = Loop::Source::Range;
       range.end = items;
-      maker.plan().tasks[task].loop = std::make_shared<const struct Loop>(range);
+      maker.plan().tasks[task].extra.Change().loop = std::make_shared<const struct Loop>(range);
     };
     const auto before = maker.Task("before");
     loop_over(maker.Task("most"), 9'999'999);
@@ -380,10 +384,10 @@ TEST(Joins, ARestartFindsWhatHadFailedWithinAParent) {
   // In a compiled plan a parent stands before its subtasks.
   const std::uint32_t p = maker.Parent("p", {});
   const std::uint32_t bad = maker.Task("p.bad", {}, kNone, {.on_exhausted = OnExhausted::Continue});
-  maker.plan().tasks[p].subtasks = {bad};
+  maker.plan().tasks[p].extra.Change().subtasks = {bad};
   maker.plan().tasks[p].needs = {{Dependency::On::Task, bad}};
   maker.plan().tasks[bad].parent = p;
-  maker.plan().tasks[bad].needs = {{Dependency::On::Gate, maker.plan().tasks[p].gate}};
+  maker.plan().tasks[bad].needs = {{Dependency::On::Gate, maker.plan().tasks[p].extra->gate}};
   const std::uint32_t slow = maker.Task("slow");
   const std::uint32_t part = maker.Task("part");
   maker.Condition(part, {.op = Condition::Op::TaskStatus, .task = slow}, {slow});

@@ -182,9 +182,9 @@ TEST_F(Language, OnCompleteOfALoopSpeaksForAllOfIt) {
 
   EXPECT_EQ(story.Run(), RunState::Succeeded);
 
-  EXPECT_EQ(Record("a").notice, "a said hello");
-  EXPECT_EQ(Record("l").notice, "all: [1,2]");
-  EXPECT_EQ(Record("p").notice, "p: up");
+  EXPECT_EQ(Record("a").extra->notice, "a said hello");
+  EXPECT_EQ(Record("l").extra->notice, "all: [1,2]");
+  EXPECT_EQ(Record("p").extra->notice, "p: up");
   std::vector<std::string> told;
   for (const RunEvent& event : story.cluster.told()) {
     if (event.kind == RunEvent::Kind::TaskCompleted && !event.message.empty()) {

@@ -94,11 +94,10 @@ TEST(TaskSpec, HasTheTasksOwnWork) {
   maker.Task("t");
   PlannedTask& task = maker.plan().tasks[0];
   task.kind = TaskKind::Script;
-  task.output = Literal("out.txt");
-  task.settings.timeout = seconds(3);
-  task.settings.silence = seconds(2);
-  task.settings.max_stdout_bytes = 5;
-  task.inputs_json = "{\"k\":1}";
+  task.extra.Change().output = Literal("out.txt");
+  task.extra.Change().inputs_json = "{\"k\":1}";
+  task.settings = std::make_shared<const Settings>(
+      Settings{.timeout = seconds(3), .silence = seconds(2), .max_stdout_bytes = 5});
   OwnWork work;
   work.argv = {Literal("python3")};
   work.script_content = Literal("print(1)");

@@ -53,8 +53,9 @@ class PlanMaker {
     parent.id = id;
     parent.kind = TaskKind::Parent;
     parent.rules = std::make_shared<const RecoveryRules>();
-    parent.subtasks = subtasks;
-    parent.gate = static_cast<std::uint32_t>(plan_.gates.size());
+    PlannedExtras& extra = parent.extra.Change();
+    extra.subtasks = subtasks;
+    extra.gate = static_cast<std::uint32_t>(plan_.gates.size());
     struct Gate gate;
     gate.parent = index;
     for (std::uint32_t need : needs) gate.needs.push_back({Dependency::On::Task, need});
@@ -62,9 +63,9 @@ class PlanMaker {
     for (std::uint32_t task : subtasks) {
       parent.needs.push_back({Dependency::On::Task, task});
       plan_.tasks[task].parent = index;
-      const Dependency enter{Dependency::On::Gate, parent.gate};
+      const Dependency enter{Dependency::On::Gate, extra.gate};
       if (plan_.tasks[task].kind == TaskKind::Parent) {
-        plan_.gates[plan_.tasks[task].gate].needs.push_back(enter);
+        plan_.gates[plan_.tasks[task].extra->gate].needs.push_back(enter);
       } else {
         plan_.tasks[task].needs.push_back(enter);
       }
@@ -78,9 +79,10 @@ class PlanMaker {
                  const std::vector<std::uint32_t>& asks = {}) {
     PlannedTask& planned = plan_.tasks[task];
     auto& needs =
-        planned.kind == TaskKind::Parent ? plan_.gates[planned.gate].needs : planned.needs;
-    planned.condition = std::make_shared<const struct Condition>(std::move(condition));
-    planned.asks = asks;
+        planned.kind == TaskKind::Parent ? plan_.gates[planned.extra->gate].needs : planned.needs;
+    planned.extra.Change().condition =
+        std::make_shared<const struct Condition>(std::move(condition));
+    planned.extra.Change().asks = asks;
     for (std::uint32_t ask : asks) needs.push_back({Dependency::On::Task, ask});
     std::sort(needs.begin(), needs.end());
     needs.erase(std::unique(needs.begin(), needs.end()), needs.end());
@@ -94,7 +96,7 @@ class PlanMaker {
     loop.items = std::move(items);
     loop.parallel = parallel;
     loop.max_parallel = max_parallel;
-    plan_.tasks[task].loop = std::make_shared<const struct Loop>(std::move(loop));
+    plan_.tasks[task].extra.Change().loop = std::make_shared<const struct Loop>(std::move(loop));
   }
 
   // A stage of tasks that have no needs of their own; `after` are stages.

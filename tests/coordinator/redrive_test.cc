@@ -89,7 +89,7 @@ TEST(Redrive, BeginsWithTheFirstAgentAgain) {
 
   EXPECT_EQ(RunAndRedrive(story), RunState::Succeeded);
   EXPECT_EQ(story.cluster.Task(task).step, 0u);
-  EXPECT_EQ(story.cluster.Task(task).attempts_by_step, (std::vector<std::uint32_t>{2, 1}));
+  EXPECT_EQ(story.cluster.Task(task).attempts_by_step, (StepCounts{2, 1}));
 }
 
 TEST(Redrive, RunsTheHooksOfStagesThatCompleteInThisRound) {

@@ -27,6 +27,28 @@ TEST(RecordCodec, KeepsEveryField) {
   ExpectRoundTrip(TaskRecord{});
 }
 
+// A run may have ten million of them.
+TEST(TaskRecord, OfATaskThatNothingHappenedToIsSmall) {
+  EXPECT_LE(sizeof(TaskRecord), 144u);
+  TaskRecord read = SampleTask(7, 3);
+  ASSERT_TRUE(read.extra);
+  ASSERT_TRUE(DecodeRecord(EncodeRecord(TaskRecord{.attempts_by_step = {1}}), "x", read));
+  EXPECT_FALSE(read.extra);
+}
+
+TEST(StepCounts, CountEachStep) {
+  StepCounts counts;
+  counts.Increment(2);
+  counts.Increment(0);
+  counts.Increment(2);
+  EXPECT_EQ(counts, (StepCounts{1, 0, 2}));
+  counts.Decrement(2);
+  counts.Decrement(3);
+  EXPECT_EQ(counts, (StepCounts{1, 0, 1}));
+  EXPECT_EQ(counts[2], 1u);
+  EXPECT_EQ(counts[3], 0u);
+}
+
 TEST(RecordCodec, NoticesEveryFlippedBitAndEveryCut) {
   const std::string bytes = EncodeRecord(SampleTask(7, 3));
   TaskRecord read;

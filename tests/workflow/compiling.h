@@ -74,7 +74,7 @@ inline std::string Written(const Template& text) {
     if (const auto* literal = std::get_if<std::string>(&piece)) {
       written += *literal;
     } else {
-      written += "<" + std::get<Ref>(piece).written + ">";
+      written += "<" + std::get<Ref>(piece).words->written + ">";
     }
   }
   return written;

@@ -43,7 +43,7 @@ constexpr const char* kHead = "name: x\ntasks:\n  a: {command: x}\n  b: {command
 std::string Condition(const std::string& condition) {
   const auto plan =
       PlanOf(std::string(kHead) + "  t: {command: x, condition: " + condition + "}\n");
-  return plan->tasks.size() < 3 ? "" : Shown(*plan, *plan->tasks[2].condition);
+  return plan->tasks.size() < 3 ? "" : Shown(*plan, *plan->tasks[2].extra->condition);
 }
 
 std::string Problem(const std::string& condition) {
@@ -106,9 +106,9 @@ TEST(Conditions, WaitForTheEndOfTheTasksTheyAskAbout) {
       "x}}}\n");
 
   EXPECT_EQ(NeedsOf(*plan, "t"), "a b");
-  EXPECT_EQ(IdsOf(*plan, plan->tasks[TaskOf(*plan, "t")].asks), "a b");
+  EXPECT_EQ(IdsOf(*plan, plan->tasks[TaskOf(*plan, "t")].extra->asks), "a b");
   EXPECT_EQ(NeedsOf(*plan, "p.u"), "p[a]");
-  EXPECT_EQ(IdsOf(*plan, plan->tasks[TaskOf(*plan, "p")].asks), "a");
+  EXPECT_EQ(IdsOf(*plan, plan->tasks[TaskOf(*plan, "p")].extra->asks), "a");
   EXPECT_EQ(CompileWorkflow(kHead, {}).edges, 0u);
 }
 
@@ -168,7 +168,7 @@ TEST(Conditions, TasksTheyWaitForRunAndOthersMayNot) {
       "b]}]}}\n");
 
   EXPECT_EQ(IdsOf(*plan), "a t");
-  EXPECT_EQ(Shown(*plan, *plan->tasks[1].condition), "and(a failed, never)");
+  EXPECT_EQ(Shown(*plan, *plan->tasks[1].extra->condition), "and(a failed, never)");
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ TEST(Examples, ADatabaseMigrationCompiles) {
   EXPECT_EQ(plan.agents[0].mock.fail_times, 2u);
   EXPECT_EQ(plan.tasks[0].rules->retry, 2u);
   EXPECT_EQ(plan.tasks[0].rules->retry_delay, std::chrono::milliseconds(100));
-  EXPECT_EQ(Written(plan.tasks[0].output), "out/migrations.log");
+  EXPECT_EQ(Written(plan.tasks[0].extra->output), "out/migrations.log");
   EXPECT_EQ(plan.hooks[static_cast<int>(HookList::PreWorkflow)].size(), 1u);
   EXPECT_EQ(plan.hooks[static_cast<int>(HookList::OnError)].size(), 2u);
 }

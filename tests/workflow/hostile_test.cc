@@ -234,7 +234,7 @@ TEST(Hostile, OneHugeConditionAndOneThatIsNestedDeeply) {
   const auto plan =
       PlanOf("name: x\ntasks:\n  t:\n    command: x\n    condition:\n      and:\n" +
              Repeated(200'000, [](int) { return std::string("      - type: always\n"); }));
-  EXPECT_EQ(plan->tasks[0].condition->parts.size(), 200'000u);
+  EXPECT_EQ(plan->tasks[0].extra->condition->parts.size(), 200'000u);
 
   std::string nested = "{type: never}";
   for (int i = 0; i < 57; ++i) nested = "{not: " + nested + "}";

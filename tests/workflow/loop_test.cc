@@ -19,7 +19,7 @@ TEST(Loops, OverItemsThatAreWrittenDown) {
                                   ", parallel: true, "
                                   "max_parallel: 3"));
 
-  const Loop& loop = *plan->tasks[0].loop;
+  const Loop& loop = *plan->tasks[0].extra->loop;
   EXPECT_EQ(plan->tasks[0].kind, TaskKind::Command);
   EXPECT_EQ(loop.iterator, "n");
   EXPECT_TRUE(loop.parallel);
@@ -29,9 +29,9 @@ TEST(Loops, OverItemsThatAreWrittenDown) {
 }
 
 TEST(Loops, OneItemMayStandForAListAndThereMayBeNone) {
-  EXPECT_EQ(PlanOf(Looped("source: inline, items: one"))->tasks[0].loop->items,
+  EXPECT_EQ(PlanOf(Looped("source: inline, items: one"))->tasks[0].extra->loop->items,
             std::vector<std::string>{"\"one\""});
-  const Loop none = *PlanOf(Looped("source: inline, items: []"))->tasks[0].loop;
+  const Loop none = *PlanOf(Looped("source: inline, items: []"))->tasks[0].extra->loop;
   EXPECT_TRUE(none.items.empty());
   EXPECT_FALSE(none.parallel);
   EXPECT_EQ(none.max_parallel, kNone);
@@ -42,12 +42,13 @@ std::uint64_t Items(std::int64_t start, std::int64_t end, std::int64_t step) {
 }
 
 TEST(Loops, OverARange) {
-  const Loop loop = *PlanOf(Looped("source: range, start: -3, end: 9, step: 2"))->tasks[0].loop;
+  const Loop loop =
+      *PlanOf(Looped("source: range, start: -3, end: 9, step: 2"))->tasks[0].extra->loop;
   EXPECT_EQ(loop.source, Loop::Source::Range);
   EXPECT_EQ(loop.start, -3);
   EXPECT_EQ(loop.end, 9);
   EXPECT_EQ(loop.step, 2);
-  EXPECT_EQ(PlanOf(Looped("source: range, start: 0, end: 9"))->tasks[0].loop->step, 1);
+  EXPECT_EQ(PlanOf(Looped("source: range, start: 0, end: 9"))->tasks[0].extra->loop->step, 1);
 
   EXPECT_EQ(Items(0, 6, 2), 3u);
   EXPECT_EQ(Items(0, 5, 2), 3u);
@@ -64,9 +65,9 @@ TEST(Loops, OverARange) {
 TEST(Loops, OverAFile) {
   const auto plan = PlanOf(Looped("source: file, path: \"${dir}/x\", format: json_lines"));
 
-  EXPECT_EQ(plan->tasks[0].loop->source, Loop::Source::File);
-  EXPECT_EQ(Written(plan->tasks[0].loop->path), "<dir>/x");
-  EXPECT_EQ(plan->tasks[0].loop->format, CollectionFormat::JsonLines);
+  EXPECT_EQ(plan->tasks[0].extra->loop->source, Loop::Source::File);
+  EXPECT_EQ(Written(plan->tasks[0].extra->loop->path), "<dir>/x");
+  EXPECT_EQ(plan->tasks[0].extra->loop->format, CollectionFormat::JsonLines);
 }
 
 TEST(Loops, ThatAreNoneAreRefused) {
@@ -150,8 +151,8 @@ std::vector<std::string> Refs(const std::string& iterator, const std::string& re
   std::vector<std::string> found;
   for (const auto& piece : plan->tasks.at(0).work->argv[0]) {
     if (const auto* ref = std::get_if<Ref>(&piece)) {
-      found.push_back(std::string(kKinds[static_cast<int>(ref->kind)]) + " " + ref->name +
-                      ref->path);
+      found.push_back(std::string(kKinds[static_cast<int>(ref->kind)]) + " " + ref->words->name +
+                      ref->words->path);
     }
   }
   return found;
@@ -178,7 +179,7 @@ TEST(Loops, TheirInputsMayDependOnTheIteration) {
       "name: x\ntasks:\n  t: {command: [\"${k}\"], inputs: {k: \"${n.a} of ${loop.index}\"}, loop: "
       "{type: for_each, iterator: n, collection: {source: inline, items: [1]}}}\n");
 
-  EXPECT_EQ(Written(plan->tasks[0].inputs.at(0).second), "\"<n.a> of <loop.index>\"");
+  EXPECT_EQ(Written(plan->tasks[0].extra->inputs.at(0).second), "\"<n.a> of <loop.index>\"");
 }
 
 TEST(Loops, WhatBelongsToTheLoopKnowsNothingOfIterations) {

@@ -24,8 +24,8 @@ TEST(Plan, TheSmallestOne) {
   EXPECT_EQ(task.agent, kNone);
   EXPECT_TRUE(task.work->shell);
   EXPECT_EQ(task.work->argv, (std::vector<Template>{Literal("echo ${hello}")}));
-  EXPECT_TRUE(task.output.empty());
-  EXPECT_EQ(task.inputs_json, "{}");
+  EXPECT_TRUE(task.extra->output.empty());
+  EXPECT_EQ(task.extra->inputs_json, "{}");
   EXPECT_EQ(*task.rules, RecoveryRules{});
 }
 
@@ -94,7 +94,7 @@ TEST(Plan, CommandsAndScripts) {
   EXPECT_EQ(map.env, (EnvTemplates{{"V", Literal("1")}}));
   EXPECT_FALSE(map.capture_stdout);
   EXPECT_TRUE(map.capture_stderr);
-  EXPECT_EQ(plan->tasks[1].settings.timeout, seconds(600));
+  EXPECT_EQ(plan->tasks[1].settings->timeout, seconds(600));
   const OwnWork& python = *plan->tasks[2].work;
   EXPECT_EQ(plan->tasks[2].kind, TaskKind::Script);
   EXPECT_EQ(Written(python.argv[0]), "python3");
@@ -173,8 +173,7 @@ TEST(Plan, TheExecutableStandsBeforeItsArgumentsInWhateverOrderTheyAreWritten) {
 TEST(Plan, AScriptHasTheKeysOfACommandAndALanguage) {
   const auto work = [](const std::string& keys) {
     const auto plan = PlanOf("name: x\ntasks: {t: {script: {content: x, " + keys + "}}}\n");
-    EXPECT_EQ(plan->tasks[0].settings.timeout.has_value(),
-              keys.find("timeout_secs") != std::string::npos);
+    EXPECT_EQ(plan->tasks[0].settings != nullptr, keys.find("timeout_secs") != std::string::npos);
     return *plan->tasks[0].work;
   };
 
@@ -287,6 +286,19 @@ TEST(Plan, TheCapOfDelaysIsAtLeastTheDelay) {
       PlanOf("name: x\ntasks: {t: {command: x, on_error: {retry_delay_secs: 100}}}\n");
 
   EXPECT_EQ(plan->tasks[0].rules->max_retry_delay, seconds(100));
+}
+
+// A file may have a million of them.
+TEST(Plan, APlainTaskIsSmallAndSharesWhatIsEqual) {
+  EXPECT_LE(sizeof(PlannedTask), 168u);
+  const auto plan = PlanOf(
+      "name: x\ntasks:\n  plain: {command: x}\n  a: {command: x, timeout_secs: 5}\n"
+      "  b: {command: y, timeout_secs: 5}\n  c: {command: x, timeout_secs: 5, silence_secs: 1}\n");
+
+  EXPECT_FALSE(plan->tasks[0].extra);
+  EXPECT_EQ(plan->tasks[0].settings, nullptr);
+  EXPECT_EQ(plan->tasks[1].settings, plan->tasks[2].settings);
+  EXPECT_NE(plan->tasks[1].settings, plan->tasks[3].settings);
 }
 
 TEST(Plan, SettingsComeFromTaskThenAgentThenRootKeyByKey) {

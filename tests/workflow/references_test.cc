@@ -55,18 +55,18 @@ TEST(References, AllKindsThereAre) {
   }
   using enum Ref::Kind;
   EXPECT_EQ(refs, (std::vector<Ref>{
-                      {Input, 0, "user", ".name", "workflow.user.name"},
-                      {Input, 0, "user", ".rows[0].id", "user.rows[0].id"},
-                      {TaskInput, 0, "k", "", "k"},
-                      {TaskInput, 0, "k", ".x", "task.k.x"},
-                      {SelfId, 0, "", "", "task.id"},
-                      {SelfAttempt, 0, "", "", "task.attempt"},
-                      {RunIdentity, 0, "", "", "run.id"},
-                      {TaskOutput, 0, "", "", "task.a.output"},
-                      {TaskResult, 2, "", ".a[1]", "task.up.result.a[1]"},
-                      {TaskState, 0, "", "", "task.a.status"},
-                      {TaskError, 0, "", "", "task.a.error"},
-                      {Input, 0, "id-2", "", "workflow.id-2"},
+                      {Input, 0, RefWords{"user", ".name", "workflow.user.name"}},
+                      {Input, 0, RefWords{"user", ".rows[0].id", "user.rows[0].id"}},
+                      {TaskInput, 0, RefWords{"k", "", "k"}},
+                      {TaskInput, 0, RefWords{"k", ".x", "task.k.x"}},
+                      {SelfId, 0, RefWords{"", "", "task.id"}},
+                      {SelfAttempt, 0, RefWords{"", "", "task.attempt"}},
+                      {RunIdentity, 0, RefWords{"", "", "run.id"}},
+                      {TaskOutput, 0, RefWords{"", "", "task.a.output"}},
+                      {TaskResult, 2, RefWords{"", ".a[1]", "task.up.result.a[1]"}},
+                      {TaskState, 0, RefWords{"", "", "task.a.status"}},
+                      {TaskError, 0, RefWords{"", "", "task.a.error"}},
+                      {Input, 0, RefWords{"id-2", "", "workflow.id-2"}},
                   }));
 }
 
@@ -228,8 +228,8 @@ TEST(References, InputsOfATaskHideThoseOfTheRunButNotWithinThemselves) {
   const PlannedTask& task = plan->tasks[0];
   EXPECT_EQ(std::get<Ref>(task.work->argv[0][0]).kind, Ref::Kind::TaskInput);
   EXPECT_EQ(std::get<Ref>(task.work->argv[0][2]).kind, Ref::Kind::Input);
-  ASSERT_EQ(task.inputs.size(), 1u);
-  EXPECT_EQ(std::get<Ref>(task.inputs[0].second[1]).kind, Ref::Kind::Input);
+  ASSERT_EQ(task.extra->inputs.size(), 1u);
+  EXPECT_EQ(std::get<Ref>(task.extra->inputs[0].second[1]).kind, Ref::Kind::Input);
 }
 
 TEST(References, TasksAreNumberedAsInThePlan) {
@@ -252,8 +252,8 @@ TEST(References, TasksAreNumberedAsInThePlan) {
   const std::uint32_t up = TaskOf(*plan, "up");
   const PlannedTask& down = plan->tasks[TaskOf(*plan, "down")];
   EXPECT_EQ(target(down.description), up);
-  EXPECT_EQ(target(down.output), up);
-  EXPECT_EQ(target(down.inputs[0].second, 1), up);
+  EXPECT_EQ(target(down.extra->output), up);
+  EXPECT_EQ(target(down.extra->inputs[0].second, 1), up);
   EXPECT_EQ(target(down.work->argv[0]), up);
   EXPECT_EQ(target(*down.work->working_dir), up);
   EXPECT_EQ(target(down.work->env[0].second), up);

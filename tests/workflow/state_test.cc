@@ -15,20 +15,20 @@ TEST(State, TasksWriteTextsAndValues) {
       "      n: 3\n      none:\n      rows: [\"${i}\", {a: \"${task.a.output}\"}]\n");
 
   const PlannedTask& task = plan->tasks[1];
-  ASSERT_EQ(task.set.size(), 5u);
-  EXPECT_EQ(task.set[0].key, "total");
-  EXPECT_FALSE(task.set[0].json);
-  const auto& whole = std::get<Ref>(task.set[0].value.at(0));
+  ASSERT_EQ(task.extra->set.size(), 5u);
+  EXPECT_EQ(task.extra->set[0].key, "total");
+  EXPECT_FALSE(task.extra->set[0].json);
+  const auto& whole = std::get<Ref>(task.extra->set[0].value.at(0));
   EXPECT_EQ(whole.kind, Ref::Kind::SelfResult);
-  EXPECT_EQ(whole.path, ".n[0]");
-  EXPECT_EQ(task.set[1].key, "my key");
-  EXPECT_EQ(Written(task.set[1].value), "got <task.output> <k>");
-  EXPECT_EQ(std::get<Ref>(task.set[1].value.at(1)).kind, Ref::Kind::SelfOutput);
-  EXPECT_TRUE(task.set[2].json);
-  EXPECT_EQ(Written(task.set[2].value), "3");
-  EXPECT_EQ(Written(task.set[3].value), "null");
-  EXPECT_TRUE(task.set[4].json);
-  EXPECT_EQ(Written(task.set[4].value), "[\"<i>\",{\"a\":\"<task.a.output>\"}]");
+  EXPECT_EQ(whole.words->path, ".n[0]");
+  EXPECT_EQ(task.extra->set[1].key, "my key");
+  EXPECT_EQ(Written(task.extra->set[1].value), "got <task.output> <k>");
+  EXPECT_EQ(std::get<Ref>(task.extra->set[1].value.at(1)).kind, Ref::Kind::SelfOutput);
+  EXPECT_TRUE(task.extra->set[2].json);
+  EXPECT_EQ(Written(task.extra->set[2].value), "3");
+  EXPECT_EQ(Written(task.extra->set[3].value), "null");
+  EXPECT_TRUE(task.extra->set[4].json);
+  EXPECT_EQ(Written(task.extra->set[4].value), "[\"<i>\",{\"a\":\"<task.a.output>\"}]");
   EXPECT_TRUE(plan->tasks[0].referenced);
   EXPECT_FALSE(task.referenced);
 }
@@ -38,7 +38,7 @@ TEST(State, IterationsWriteTheirOwn) {
       "name: x\ntasks:\n  t: {command: x, set: {last: \"${n}\"}, loop: {type: for_each, iterator: "
       "n, collection: {source: inline, items: [1]}}}\n");
 
-  EXPECT_EQ(std::get<Ref>(plan->tasks[0].set[0].value[0]).kind, Ref::Kind::LoopItem);
+  EXPECT_EQ(std::get<Ref>(plan->tasks[0].extra->set[0].value[0]).kind, Ref::Kind::LoopItem);
 }
 
 TEST(State, KeysAreNames) {
@@ -73,8 +73,9 @@ TEST(OnComplete, SaysSomethingThatMayNameTheResult) {
       "name: x\ntasks:\n  a: {command: x}\n  t: {command: x, depends_on: a, on_complete: {notify: "
       "\"${task.result.n} and ${task.a.output}, ${task.output}\"}}\n");
 
-  EXPECT_EQ(Written(plan->tasks[1].notify), "<task.result.n> and <task.a.output>, <task.output>");
-  EXPECT_EQ(std::get<Ref>(plan->tasks[1].notify[0]).kind, Ref::Kind::SelfResult);
+  EXPECT_EQ(Written(plan->tasks[1].extra->notify),
+            "<task.result.n> and <task.a.output>, <task.output>");
+  EXPECT_EQ(std::get<Ref>(plan->tasks[1].extra->notify[0]).kind, Ref::Kind::SelfResult);
   EXPECT_TRUE(plan->tasks[0].referenced);
   EXPECT_EQ(ProblemsOf("name: x\ntasks: {t: {command: x, on_complete: {notfy: x}}, u: {command: x, "
                        "on_complete: done}}\n"),

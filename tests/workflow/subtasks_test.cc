@@ -19,10 +19,10 @@ TEST(Subtasks, AParentIsAJoinOfItsSubtasksWhichWaitForItsGate) {
   EXPECT_EQ(IdsOf(*plan), "before p p.a p.b after");
   const PlannedTask& parent = Task(*plan, "p");
   EXPECT_EQ(parent.kind, TaskKind::Parent);
-  EXPECT_EQ(IdsOf(*plan, parent.subtasks), "p.a p.b");
+  EXPECT_EQ(IdsOf(*plan, parent.extra->subtasks), "p.a p.b");
   EXPECT_EQ(NeedsOf(*plan, "p"), "p.a p.b");
-  ASSERT_LT(parent.gate, plan->gates.size());
-  EXPECT_EQ(plan->gates[parent.gate].parent, TaskOf(*plan, "p"));
+  ASSERT_LT(parent.extra->gate, plan->gates.size());
+  EXPECT_EQ(plan->gates[parent.extra->gate].parent, TaskOf(*plan, "p"));
   EXPECT_EQ(NeedsOf(*plan, "p.a"), "p[before]");
   EXPECT_EQ(NeedsOf(*plan, "p.b"), "p.a p[before]");
   EXPECT_EQ(NeedsOf(*plan, "after"), "p");
@@ -36,7 +36,7 @@ TEST(Subtasks, MayBeAListOfMapsAndNestDeeply) {
       "        r: {command: x}\n      - s: {command: x}\n  z: {command: x, depends_on: p.q}\n");
 
   EXPECT_EQ(IdsOf(*plan), "p p.q p.q.b p.r p.s z");
-  EXPECT_EQ(IdsOf(*plan, Task(*plan, "p").subtasks), "p.q p.r p.s");
+  EXPECT_EQ(IdsOf(*plan, Task(*plan, "p").extra->subtasks), "p.q p.r p.s");
   EXPECT_EQ(NeedsOf(*plan, "p.q.b"), "p.q[p[]]");
   EXPECT_EQ(NeedsOf(*plan, "z"), "p.q");
 }
@@ -81,17 +81,17 @@ TEST(Subtasks, InheritWhatTheyDoNotSet) {
   const PlannedTask& own = Task(*plan, "p.own");
   EXPECT_EQ(plan->agents[own.agent].name, "h");
   EXPECT_EQ(own.priority, 0u);
-  EXPECT_EQ(own.settings.timeout, std::chrono::seconds(8));
-  EXPECT_EQ(own.settings.silence, std::chrono::seconds(2));
-  EXPECT_EQ(own.settings.max_stdout_bytes, 10u);
-  EXPECT_EQ(own.settings.max_stderr_bytes, 21u);
+  EXPECT_EQ(own.settings->timeout, std::chrono::seconds(8));
+  EXPECT_EQ(own.settings->silence, std::chrono::seconds(2));
+  EXPECT_EQ(own.settings->max_stdout_bytes, 10u);
+  EXPECT_EQ(own.settings->max_stderr_bytes, 21u);
   EXPECT_EQ(own.rules->retry, 5u);
   EXPECT_TRUE(own.rules->fallback_agents.empty());
   const PlannedTask& none = Task(*plan, "p.q.none");
   EXPECT_EQ(none.kind, TaskKind::Agent);
   EXPECT_EQ(plan->agents[none.agent].name, "g");
   EXPECT_EQ(none.priority, 7u);
-  EXPECT_EQ(none.settings.timeout, std::chrono::seconds(1));
+  EXPECT_EQ(none.settings->timeout, std::chrono::seconds(1));
   EXPECT_EQ(none.rules->retry, 6u);
   EXPECT_EQ(none.rules->retry_delay, std::chrono::seconds(3));
   EXPECT_EQ(none.rules->jitter, 1.0) << "of its agent, which comes after its parents";
@@ -128,7 +128,7 @@ TEST(Subtasks, AParentMayHaveTheseKeys) {
       "    subtasks: {u: {description: d}}\n");
 
   EXPECT_EQ(Task(*plan, "p").kind, TaskKind::Parent);
-  EXPECT_EQ(plan->gates.at(Task(*plan, "p").gate).parent, TaskOf(*plan, "p"));
+  EXPECT_EQ(plan->gates.at(Task(*plan, "p").extra->gate).parent, TaskOf(*plan, "p"));
 }
 
 TEST(Subtasks, AStageHoldsParentsForTheirSubtasks) {
@@ -175,7 +175,7 @@ TEST(Subtasks, OfAParentThatDoesNotRunOnlyWhatIsNeededRuns) {
       "  v: {steps: [{stage: s, tasks: [p, other]}]}\n");
 
   EXPECT_EQ(IdsOf(*plan), "a p p.v z");
-  EXPECT_EQ(IdsOf(*plan, Task(*plan, "p").subtasks), "p.v");
+  EXPECT_EQ(IdsOf(*plan, Task(*plan, "p").extra->subtasks), "p.v");
   EXPECT_EQ(NeedsOf(*plan, "p"), "p.v");
   EXPECT_EQ(NeedsOf(*plan, "p.v"), "p[a]");
 }

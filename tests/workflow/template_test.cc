@@ -15,7 +15,7 @@ class Values final : public ValueSource {
  public:
   explicit Values(std::map<std::string, Value> values) : values_(std::move(values)) {}
   std::optional<Value> Look(const Ref& ref) const override {
-    const auto it = values_.find(ref.written);
+    const auto it = values_.find(ref.words->written);
     if (it == values_.end()) return std::nullopt;
     return it->second;
   }
@@ -25,7 +25,7 @@ class Values final : public ValueSource {
 };
 
 Ref Written(const std::string& written, const std::string& path = "") {
-  return {.kind = Ref::Kind::TaskResult, .path = path, .written = written};
+  return {.kind = Ref::Kind::TaskResult, .words = RefWords{.path = path, .written = written}};
 }
 
 const Values kValues({{"text", {"a\n\"b\"", false}},
@@ -120,9 +120,9 @@ TEST(FillInputs, WithoutReferencesTheyAreOneText) {
   const auto plan =
       PlanOf("name: x\ntasks: {t: {command: x, inputs: {a: yes, b: {c: [1]}, d: '{{'}}}\n");
 
-  EXPECT_TRUE(plan->tasks[0].inputs.empty());
-  EXPECT_EQ(plan->tasks[0].inputs_json, R"({"a":"yes","b":{"c":[1]},"d":"{{"})");
-  EXPECT_EQ(*FillInputs(plan->tasks[0], kValues), plan->tasks[0].inputs_json);
+  EXPECT_TRUE(plan->tasks[0].extra->inputs.empty());
+  EXPECT_EQ(plan->tasks[0].extra->inputs_json, R"({"a":"yes","b":{"c":[1]},"d":"{{"})");
+  EXPECT_EQ(*FillInputs(plan->tasks[0], kValues), plan->tasks[0].extra->inputs_json);
 }
 
 TEST(FillInputs, EscapesAreResolvedEvenIfNothingIsReferredTo) {

@@ -11,7 +11,7 @@ std::string Json(const std::string& yaml, const std::string& root = "") {
   const Compiled compiled = CompileWorkflow(
       "name: x\n" + root + "\ntasks:\n  t:\n    command: x\n    inputs:\n" + yaml, {});
   if (compiled.plan == nullptr) return FormatProblems("f", compiled.problems);
-  return compiled.plan->tasks[0].inputs_json;
+  return compiled.plan->tasks[0].extra->inputs_json;
 }
 
 TEST(Yaml, UnquotedScalarsMeanWhatTheyMeanInJson) {
@@ -73,8 +73,8 @@ TEST(Yaml, MergesWorkWhereKeysAreFixed) {
       "x}\n  b: {command: x, <<: *d, timeout_secs: 6}\n");
 
   EXPECT_EQ(plan->tasks[0].rules->retry, 3u);
-  EXPECT_EQ(plan->tasks[0].settings.timeout, std::chrono::seconds(5));
-  EXPECT_EQ(plan->tasks[1].settings.timeout, std::chrono::seconds(6));
+  EXPECT_EQ(plan->tasks[0].settings->timeout, std::chrono::seconds(5));
+  EXPECT_EQ(plan->tasks[1].settings->timeout, std::chrono::seconds(6));
 }
 
 TEST(Yaml, ProblemsInWhatAliasesRepeatAreSaidOnce) {
