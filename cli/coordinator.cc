@@ -1,5 +1,6 @@
 // `troupe coordinator`: the coordinator daemon.
 #include <fmt/format.h>
+#include <malloc.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
@@ -35,6 +36,7 @@ namespace fs = std::filesystem;
 
 constexpr Duration kLook = std::chrono::seconds(1);
 constexpr std::string_view kIpc = "ipc://";
+constexpr int kLargeBlock = 1 << 20;
 
 std::uint64_t RandomSeed() {
   std::random_device device;
@@ -97,6 +99,10 @@ class CoordinatorServer {
 
 Status CoordinatorServer::Start() {
   RaiseFileLimit();
+  // Large blocks, as of the texts of workflows, go back to the system when they are freed: by
+  // itself the allocator keeps ever larger ones. As it would, it keeps twice that at its end.
+  mallopt(M_MMAP_THRESHOLD, kLargeBlock);
+  mallopt(M_TRIM_THRESHOLD, 2 * kLargeBlock);
   Result<StateLock> lock = StateLock::Take(config_.state_dir);
   if (!lock) return lock.error();
   lock_ = *std::move(lock);

@@ -1,6 +1,7 @@
 #include "coordinator/client_service.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <utility>
@@ -20,6 +21,7 @@ constexpr std::size_t kWatchesMax = 1'000;
 constexpr std::size_t kEventsInMessage = 1'000;
 constexpr Duration kOutputWithin = std::chrono::seconds(10);
 constexpr std::size_t kTicketsMax = 10'000;
+constexpr std::size_t kLargeText = 1u << 20;
 constexpr std::uintmax_t kFreeBytesMin = 64u << 20;  // New runs need room to be recorded in.
 constexpr const char* kBusy = "the coordinator has too many questions to answer; ask again later";
 
@@ -92,6 +94,8 @@ void ClientService::Submit(const std::string& peer, const ClientSubmit& submit) 
   const bool taken = compiler_.Post([this, asker, submit]() -> Background::Done {
     const Compiled compiled =
         CompileWorkflow(submit.text, {.workflow = submit.workflow, .lenient = submit.lenient});
+    // What only compiling took lies between what stays: the system would not get it back.
+    if (submit.text.size() > kLargeText) malloc_trim(0);
     std::string problems = FormatProblems(submit.file, compiled.problems);
     SubmitRun run;
     if (compiled.plan != nullptr) {
