@@ -27,7 +27,9 @@ double SecondsSince(Clock::time_point begin) {
 constexpr std::uint32_t kWrittenMin = 20'000;  // Tasks in a file: fewer would not be seen.
 constexpr std::uint32_t kWrittenMax = 100'000;
 constexpr std::uint32_t kFirstTasks = 20'000;  // Of a run before: then memory and caches are there.
-constexpr std::uint32_t kIdleWorkers = 1'000;
+constexpr std::uint32_t kManyWorkers = 1'000;
+constexpr std::uint32_t kSlotsOfMany = 4;
+constexpr std::uint32_t kTasksOfMany = 20'000;  // At least: processor time comes in 10 ms.
 
 struct Measured {
   std::string name = "";
@@ -60,6 +62,7 @@ class Bench {
   Status Restart(const fs::path& directory);
   Status Memory(const fs::path& directory);
   Status Idle(const fs::path& directory);
+  Status Fleet(const fs::path& directory);
   void Print() const;
   std::optional<double> MedianOf(const std::string& name) const;
 
@@ -170,9 +173,18 @@ Status Bench::Memory(const fs::path& directory) {
 }
 
 Status Bench::Idle(const fs::path& directory) {
-  const Result<double> cost = IdleWorkersCost(directory, kIdleWorkers);
+  const Result<double> cost = IdleWorkersCost(directory, kManyWorkers);
   if (!cost) return cost.error();
-  Add(fmt::format("{} idle workers", kIdleWorkers), "% core", *cost);
+  Add(fmt::format("{} idle workers", kManyWorkers), "% core", *cost);
+  return {};
+}
+
+Status Bench::Fleet(const fs::path& directory) {
+  const Result<LargeFleet> fleet = MeasureLargeFleet(directory, kManyWorkers, kSlotsOfMany,
+                                                     std::max(options_.tasks, kTasksOfMany));
+  if (!fleet) return fleet.error();
+  Add(fmt::format("{} workers", kManyWorkers), "tasks/s", fleet->tasks_per_second);
+  Add(fmt::format("{} workers, cost", kManyWorkers), "us/task", fleet->cpu_per_task * 1e6);
   return {};
 }
 
@@ -189,7 +201,8 @@ Status Bench::Once(const fs::path& directory) {
       {"process", &Bench::Process},
       {"restart", &Bench::Restart},
       {"memory", &Bench::Memory},
-      {"idle", &Bench::Idle}};
+      {"idle", &Bench::Idle},
+      {"fleet", &Bench::Fleet}};
   for (const auto& [name, part] : parts) {
     if (!Wanted(name)) continue;
     const fs::path own = directory / name;

@@ -22,8 +22,8 @@ struct BenchOptions {
 };
 int RunBench(const BenchOptions& options);
 
-inline constexpr const char* kBenchNames[] = {"bare",  "throughput", "chain",  "fan", "process",
-                                              "xargs", "restart",    "memory", "idle"};
+inline constexpr const char* kBenchNames[] = {"bare",  "throughput", "chain",  "fan",  "process",
+                                              "xargs", "restart",    "memory", "idle", "fleet"};
 
 // Tasks a second of a bare pipeline between two processes: a task of 246 bytes goes to a worker and
 // a result of 60 comes back; for each, two values of 200 bytes are written, synced for all that

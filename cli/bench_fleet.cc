@@ -105,7 +105,7 @@ Status BenchFleet::Connect() {
 
 Status BenchFleet::WaitFor(std::size_t workers) {
   if (Status connected = Connect(); !connected) return connected;
-  for (int tries = 0; tries < 5'000; ++tries) {
+  for (int tries = 0; tries < 20'000; ++tries) {
     const auto there = client_->Ask<ClientWorkers>(ClientListWorkers{});
     if (there && there->workers.size() >= workers) return {};
     std::this_thread::sleep_for(std::chrono::milliseconds(2));

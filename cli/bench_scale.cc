@@ -3,17 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <thread>
-#include <vector>
 
 #include "base/clock.h"
 #include "cli/bench_fleet.h"
+#include "cli/bench_peers.h"
 #include "cli/remote_store.h"
-#include "protocol/access.h"
-#include "protocol/codec.h"
-#include "protocol/zmq_endpoint.h"
-#include "worker/worker.h"
 
 namespace troupe {
 namespace {
@@ -84,53 +81,38 @@ Result<double> BytesPerTask(const fs::path& directory, std::uint32_t tasks, bool
 Result<double> IdleWorkersCost(const fs::path& directory, std::uint32_t workers) {
   BenchFleet fleet(directory, 0, 0);
   if (Status up = fleet.WaitFor(0); !up) return up.error();
-  // Real cores on real connections, on one thread here.
-  struct Peer {
-    DealerEndpoint dealer;
-    WorkerCore core;
-    Instant wake_at{};
-  };
-  std::vector<Peer> peers;
-  peers.reserve(workers);
+  Result<BenchPeers> peers = BenchPeers::Connect(fleet.endpoint(), workers, 1);
+  if (!peers) return peers.error();
+  while (!peers->AllJoined()) peers->Turn();
   const Clock clock;
-  const auto carry_out = [&](Peer& peer, WorkerEffects& effects) {
-    peer.core.EndTurn(clock.Now(), effects);
-    for (const ToCoordinator& message : effects.send) (void)peer.dealer.Send(Encode(message));
-    peer.wake_at = effects.wake_at;
-  };
-  for (std::uint32_t n = 0; n < workers; ++n) {
-    const std::string name = fmt::format("w{}", n);
-    auto dealer = DealerEndpoint::Connect(fleet.endpoint(), PeerOfWorker(name, 1));
-    if (!dealer) return dealer.error();
-    Peer& peer = peers.emplace_back(
-        Peer{*std::move(dealer), WorkerCore({.name = name, .incarnation = 1, .spool = n + 1})});
-    WorkerEffects effects;
-    peer.core.Begin({}, {}, clock.Now(), effects);
-    carry_out(peer, effects);
-  }
-  double cpu = 0;
-  Instant began{};  // When all had joined.
-  for (;;) {
-    std::size_t joined = 0;
-    for (Peer& peer : peers) {
-      joined += peer.core.joined() ? 1 : 0;
-      WorkerEffects effects;
-      bool heard = false;
-      while (const auto bytes = peer.dealer.Receive()) {
-        const auto message = DecodeFromCoordinator(*bytes);
-        if (message) peer.core.OnMessage(*message, clock.Now(), effects);
-        heard = true;
-      }
-      if (heard || clock.Now() >= peer.wake_at) carry_out(peer, effects);
-    }
-    if (began == Instant{} && joined == workers) {
-      began = clock.Now();
-      cpu = fleet.coordinator().CpuSeconds();
-    }
-    if (began != Instant{} && clock.Now() >= began + kIdleFor) break;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
+  const Instant began = clock.Now();
+  const double cpu = fleet.coordinator().CpuSeconds();
+  while (clock.Now() < began + kIdleFor) peers->Turn();
   return (fleet.coordinator().CpuSeconds() - cpu) / ToSeconds(clock.Now() - began) * 100;
+}
+
+Result<LargeFleet> MeasureLargeFleet(const fs::path& directory, std::uint32_t workers,
+                                     std::uint32_t slots, std::uint32_t tasks) {
+  BenchFleet fleet(directory, 0, 0);
+  if (Status up = fleet.WaitFor(0); !up) return up.error();
+  std::atomic<bool> done = false;
+  std::thread thread([&] {  // If they cannot connect, WaitFor() says that they are not there.
+    Result<BenchPeers> peers = BenchPeers::Connect(fleet.endpoint(), workers, slots);
+    while (peers && !done) peers->Turn();
+  });
+  Result<LargeFleet> measured = [&]() -> Result<LargeFleet> {
+    if (Status up = fleet.WaitFor(workers); !up) return up.error();
+    const std::string work = "agent: none\n    description: x";
+    if (const auto first = fleet.Run(LoopOf(tasks / 5, work)); !first) return first.error();
+    const double cpu = fleet.coordinator().CpuSeconds();
+    const auto run = fleet.Run(LoopOf(tasks, work));
+    if (!run) return run.error();
+    return LargeFleet{.tasks_per_second = tasks / ToSeconds(run->ended - run->started),
+                      .cpu_per_task = (fleet.coordinator().CpuSeconds() - cpu) / tasks};
+  }();
+  done = true;
+  thread.join();
+  return measured;
 }
 
 }  // namespace troupe

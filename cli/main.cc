@@ -313,12 +313,13 @@ void AddBench(CLI::App& app, BenchOptions& options, std::function<int()>& action
   CLI::App* bench = app.add_subcommand("bench", "measure what this machine can do");
   bench
       ->add_option("what", options.what,
-                   "bare, throughput, chain, fan, process, xargs (default: all)")
+                   "bare, throughput, chain, fan, process, xargs, restart, memory, idle, fleet "
+                   "(default: all)")
       ->check(
           CLI::IsMember(std::vector<std::string>(std::begin(kBenchNames), std::end(kBenchNames))));
   bench
       ->add_option("--tasks", options.tasks,
-                   "of the throughput and the restart; others are in proportion")
+                   "of the throughput, the restart and the fleet; others are in proportion")
       ->check(CLI::Range(100u, 10'000'000u))
       ->capture_default_str();
   bench->add_option("--workers", options.workers, "worker processes")

@@ -546,7 +546,7 @@ class Benchmarks(Case):
         measured = {part["name"]: part["median"] for part in json.loads(done.stdout)}
         self.assertEqual(set(measured), {"bare", "throughput", "chain", "round trip p50", "round trip p99",
                                          "1 to 10 to 1", "process", "xargs", "restart", "loop task", "written task",
-                                         "1000 idle workers"})
+                                         "1000 idle workers", "1000 workers", "1000 workers, cost"})
         # Tasks of a loop that wait cost no memory that could be seen.
         self.assertTrue(all(value > 0 for name, value in measured.items() if name != "loop task"), measured)
 
