@@ -135,7 +135,6 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
     return;
   }
   Worker& worker = pool_.Know(hello.worker);
-  pool_.Connect(worker, peer);
   worker.session = ++sessions_;
   const bool same_spool = worker.spool == 0 || worker.spool == hello.spool;
   worker.spool = hello.spool;
@@ -146,6 +145,7 @@ void Coordinator::OnHello(const std::string& peer, const Hello& hello, Turn& tur
   worker.providers = {hello.providers.begin(), hello.providers.end()};
   worker.draining = hello.draining;
   worker.left = false;
+  pool_.Connect(worker, peer);
   pool_.Renew(worker, turn.now, options_.lease);
 
   const std::set<AttemptId> holding(hello.holding.begin(), hello.holding.end());
@@ -247,7 +247,7 @@ void Coordinator::OnDrain(const std::string& peer, const ClientDrain& drain, Tur
   if (worker == nullptr || worker->peer.empty()) {
     reply.error = fmt::format("there is no worker {} connected", drain.worker);
   } else {
-    worker->draining = drain.on;
+    pool_.Drain(*worker, drain.on);
     turn.effects.send.push_back({worker->peer, Drain{drain.on}});
   }
   turn.effects.send.push_back({peer, std::move(reply)});
@@ -268,8 +268,7 @@ void Coordinator::LoseWorker(Worker& worker, Turn& turn) {
 
 void Coordinator::OnTick(Turn& turn) {
   for (const std::string& name : pool_.TakeEnded(turn.now)) {
-    Worker gone = *pool_.Find(name);
-    pool_.Forget(name);  // Before its tasks look for another one.
+    Worker gone = pool_.Forget(name);  // Before its tasks look for another one.
     LoseWorker(gone, turn);
   }
   for (auto& [id, run] : runs_) run.OnTime(turn);

@@ -42,24 +42,44 @@ Worker* WorkerPool::FindPeer(const std::string& peer) {
   return it == by_peer_.end() ? nullptr : it->second;
 }
 
-void WorkerPool::Forget(const std::string& name) {
+Worker WorkerPool::Forget(const std::string& name) {
   const auto it = workers_.find(name);
-  if (it == workers_.end()) return;
+  if (it == workers_.end()) return {};
   Disconnect(it->second);
   std::erase(ordered_, &it->second);
-  workers_.erase(it);
+  return std::move(workers_.extract(it).mapped());
 }
 
 void WorkerPool::Connect(Worker& worker, const std::string& peer) {
   Disconnect(worker);
   worker.peer = peer;
   by_peer_[peer] = &worker;
+  Rank(worker);
 }
 
 void WorkerPool::Disconnect(Worker& worker) {
   const auto it = by_peer_.find(worker.peer);
   if (it != by_peer_.end() && it->second == &worker) by_peer_.erase(it);
   worker.peer.clear();
+  Rank(worker);
+}
+
+void WorkerPool::Drain(Worker& worker, bool on) {
+  worker.draining = on;
+  Rank(worker);
+}
+
+// To be called when anything has changed that the rank depends on. One that is not known any more
+// is not connected either, so that it gets none.
+void WorkerPool::Rank(Worker& worker) {
+  const bool open = !worker.peer.empty() && !worker.draining;
+  const std::uint32_t free = worker.slots > worker.used ? worker.slots - worker.used : 0;
+  if (open == worker.open && free == worker.free) return;
+  if (open && (!worker.open || free > worker.free)) in_vain_.clear();
+  if (worker.open) ranks_.erase(&worker);
+  worker.open = open;
+  worker.free = free;
+  if (open) ranks_.insert(&worker);
 }
 
 void WorkerPool::Renew(Worker& worker, Instant now, Duration length) {
@@ -115,29 +135,29 @@ Worker* WorkerPool::Pick(const Requirement& requirement, const std::vector<std::
   const auto in = [](const std::vector<std::string>& names, const Worker& worker) {
     return std::find(names.begin(), names.end(), worker.name) != names.end();
   };
-  const auto room = [](const Worker& w) { return w.slots > w.used ? w.slots - w.used : 0; };
-  Worker* best = nullptr;
-  bool best_avoided = false;
-  for (auto& [name, worker] : workers_) {
-    if (worker.peer.empty() || worker.session == 0 || worker.draining) continue;
-    if ((slot && room(worker) == 0) || !Fits(worker, requirement) || in(never, worker)) continue;
-    const bool avoided = in(avoid, worker);
-    if (best == nullptr || (best_avoided && !avoided) ||
-        (best_avoided == avoided && room(worker) > room(*best))) {
-      best = &worker;
-      best_avoided = avoided;
-    }
+  if (slot && in_vain_.contains(requirement)) return nullptr;
+  Worker* avoided = nullptr;
+  for (Worker* worker : ranks_) {
+    if (slot && worker->free == 0) break;
+    if (!Fits(*worker, requirement) || in(never, *worker)) continue;
+    if (!in(avoid, *worker)) return worker;
+    if (avoided == nullptr) avoided = worker;
   }
-  return best;
+  if (slot && avoided == nullptr && never.empty()) in_vain_.insert(requirement);
+  return avoided;
 }
 
 void WorkerPool::Hold(Worker& worker, const AttemptId& id) {
-  if (worker.held.insert(id).second && id.subject == Subject::Task) ++worker.used;
+  if (!worker.held.insert(id).second || id.subject != Subject::Task) return;
+  ++worker.used;
+  Rank(worker);
 }
 
 bool WorkerPool::Release(Worker& worker, const AttemptId& id) {
   if (worker.held.erase(id) == 0) return false;
-  if (id.subject == Subject::Task) --worker.used;
+  if (id.subject != Subject::Task) return true;
+  --worker.used;
+  Rank(worker);
   return true;
 }
 

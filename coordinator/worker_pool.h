@@ -50,6 +50,9 @@ struct Worker {
   // To dispatch at the end of this turn, in the parts of a message each, and the size of the last.
   std::vector<std::vector<AttemptSpec>> outbox = {};
   std::size_t outbox_bytes = 0;
+  // Kept by the pool.
+  bool open = false;       // Connected and not draining: it has a rank.
+  std::uint32_t free = 0;  // Slots, as of its rank.
 };
 
 // What an attempt asks of a worker.
@@ -69,10 +72,13 @@ class WorkerPool {
   }
   Worker* Find(const std::string& name);
   Worker* FindPeer(const std::string& peer);
-  void Forget(const std::string& name);
+  // Known by this name; what was it, disconnected.
+  Worker Forget(const std::string& name);
 
+  // With the session and the slots that it now has.
   void Connect(Worker& worker, const std::string& peer);
   void Disconnect(Worker& worker);
+  void Drain(Worker& worker, bool on);
   void Renew(Worker& worker, Instant now, Duration length);
   // When a lease may end: not after the first that does.
   Instant next_lease() const { return next_lease_; }
@@ -83,6 +89,7 @@ class WorkerPool {
 
   // The connected worker with the most free slots that fits and is not in `never`; one that is not
   // in `avoid` goes before one that is; ties by name. Null: none. `slot`: it must have one free.
+  // Looks only at those that go before the one it takes, and in vain only once until more is free.
   Worker* Pick(const Requirement& requirement, const std::vector<std::string>& never,
                const std::vector<std::string>& avoid, bool slot);
 
@@ -97,7 +104,16 @@ class WorkerPool {
   const std::map<std::string, Worker>& all() const { return workers_; }
 
  private:
+  struct Before {
+    bool operator()(const Worker* a, const Worker* b) const {
+      return a->free != b->free ? a->free > b->free : a->name < b->name;
+    }
+  };
+  void Rank(Worker& worker);
+
   std::map<std::string, Worker> workers_;
+  std::set<Worker*, Before> ranks_;  // The open ones.
+  std::set<Requirement> in_vain_;    // No free slot is for them, as long as none is added.
   std::map<std::string, Worker*> by_peer_;
   std::vector<Worker*> ordered_;
   Instant next_lease_ = kNever;

@@ -267,17 +267,6 @@ TEST_F(Fleet, ASuccessorOnTheSameSpoolIsTakenAtOnce) {
   EXPECT_EQ(Task(0).attempts, 1u);
 }
 
-TEST(WorkerPool, AWorkerFitsIfItHostsTheProviderAndHasAllLabels) {
-  Worker worker;
-  worker.providers = {"command"};
-  worker.labels = {"gpu", "disk"};
-
-  EXPECT_TRUE(WorkerPool::Fits(worker, {.provider = "command", .labels = {"gpu", "disk"}}));
-  EXPECT_TRUE(WorkerPool::Fits(worker, {.provider = "", .labels = {}}));
-  EXPECT_FALSE(WorkerPool::Fits(worker, {.provider = "claude", .labels = {}}));
-  EXPECT_FALSE(WorkerPool::Fits(worker, {.provider = "command", .labels = {"gpu", "tpu"}}));
-}
-
 // --- several runs ---
 
 // A run of many tasks was there first; the slots that get free are shared nevertheless.
