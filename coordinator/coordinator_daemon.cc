@@ -251,6 +251,9 @@ void CoordinatorDaemon::OnLanded() {
 void CoordinatorDaemon::Release(Ended& turn) {
   Effects& effects = turn.effects;
   if (!effects.save.empty() && committed_) committed_(effects.save, turn.commit_took);
+  // What one peer gets leaves together: the I/O thread makes one write of it, and wakes it once.
+  std::stable_sort(effects.send.begin(), effects.send.end(),
+                   [](const Outgoing& a, const Outgoing& b) { return a.peer < b.peer; });
   for (const Outgoing& outgoing : effects.send) Send(outgoing);
   const std::uint64_t sent = std::exchange(attempts_sent_, 0);
   if (sent > 0 && dispatched_) dispatched_(sent, clock_.Now() - turn.began);
