@@ -37,6 +37,7 @@ constexpr const char* kDeletedKey = "deleted";  // The highest number of a delet
 enum Family : std::size_t { kMeta, kRuns, kTexts, kTasks, kAttempts, kHooks, kAgents };
 constexpr std::array<const char*, 7> kFamilyNames = {"default",  "runs",  "texts", "tasks",
                                                      "attempts", "hooks", "agents"};
+constexpr std::array<Family, 6> kOfRuns = {kRuns, kTexts, kTasks, kAttempts, kHooks, kAgents};
 
 // A key of numbers, big endian, so that their order is that of the keys.
 class Key {
@@ -291,6 +292,45 @@ Status RocksDbCheckpointStore::CatchUp() {
   return FromRocks(caught_up, "cannot read the store in " + state_->directory);
 }
 
+std::vector<std::uint64_t> RocksDbCheckpointStore::SizesOf(const std::vector<RunId>& runs) const {
+  std::vector<Key> keys;  // Where each begins and ends.
+  keys.reserve(2 * runs.size());
+  for (const RunId run : runs) {
+    keys.emplace_back(run);
+    keys.emplace_back(RunId{run.value + 1});
+  }
+  std::vector<rdb::Range> ranges;
+  for (std::size_t i = 0; i < keys.size(); i += 2) {
+    ranges.emplace_back(keys[i].slice(), keys[i + 1].slice());
+  }
+  std::vector<std::uint64_t> sizes(runs.size());
+  std::vector<std::uint64_t> of_family(runs.size());
+  for (const Family f : kOfRuns) {
+    if (state_->families[f] == nullptr) continue;
+    const rdb::Status measured = state_->db->GetApproximateSizes(
+        rdb::SizeApproximationOptions(), state_->families[f], ranges.data(),
+        static_cast<int>(ranges.size()), of_family.data());
+    if (!measured.ok()) continue;
+    for (std::size_t i = 0; i < sizes.size(); ++i) sizes[i] += of_family[i];
+  }
+  return sizes;
+}
+
+// By itself RocksDB does it when it comes by with newer records, which need not be soon. What fails
+// here is done then.
+void RocksDbCheckpointStore::Free(RunId first, RunId last, std::atomic<bool>& cancelled) const {
+  rdb::CompactRangeOptions options;
+  options.exclusive_manual_compaction = false;  // Else nothing newer is compacted meanwhile.
+  options.canceled = &cancelled;
+  const Key begin(first);
+  const Key end(RunId{last.value + 1});
+  const rdb::Slice from = begin.slice();
+  const rdb::Slice to = end.slice();
+  for (const Family f : kOfRuns) {
+    state_->db->CompactRange(options, state_->families[f], &from, &to).PermitUncheckedError();
+  }
+}
+
 Status RocksDbCheckpointStore::Commit(const Batch& batch) {
   rdb::WriteBatch& writes = state_->writes;
   writes.Clear();
@@ -303,7 +343,7 @@ Status RocksDbCheckpointStore::Commit(const Batch& batch) {
   for (RunId run : batch.deleted_runs) {
     const Key begin(run);
     const Key end(RunId{run.value + 1});
-    for (Family f : {kRuns, kTexts, kTasks, kAttempts, kHooks, kAgents}) {
+    for (const Family f : kOfRuns) {
       writes.DeleteRange(family(f), begin.slice(), end.slice());
     }
   }

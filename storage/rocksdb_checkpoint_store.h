@@ -4,8 +4,11 @@
 // endian), one synced write per batch. Damage in the middle of the log is refused, not forgotten.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <vector>
 
 #include "storage/checkpoint_store.h"
 
@@ -28,6 +31,13 @@ class RocksDbCheckpointStore final : public CheckpointStore {
   std::unique_ptr<const RocksDbCheckpointStore> Reader() const;
 
   ~RocksDbCheckpointStore() override;
+
+  // About what each of the runs takes on the disk. What is only in the log, up to 128 MiB of all,
+  // does not count yet. Any thread may ask.
+  std::vector<std::uint64_t> SizesOf(const std::vector<RunId>& runs) const;
+  // Takes off the disk what deleted runs of these numbers have left there. It may take long, and
+  // ends early when `cancelled` is set. Any thread may ask.
+  void Free(RunId first, RunId last, std::atomic<bool>& cancelled) const;
 
   Status Commit(const Batch& batch) override;
   Result<std::vector<RunRecord>> Runs() const override;

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <fstream>
 #include <functional>
@@ -208,6 +209,47 @@ TEST(RocksDbStore, SaysThatThereIsNoStore) {
   const auto reader = RocksDbCheckpointStore::OpenForReading(directory.path() / "db");
   ASSERT_FALSE(reader);
   EXPECT_EQ(reader.error().code, ErrorCode::NotFound);
+}
+
+// Text that does not compress.
+std::string Noise(std::uint64_t seed, std::size_t bytes) {
+  std::string text(bytes, 0);
+  for (char& c : text) c = static_cast<char>((seed = seed * 6'364'136'223'846'793'005u + 1) >> 56);
+  return text;
+}
+
+std::uint64_t BytesIn(const fs::path& directory) {
+  std::uint64_t bytes = 0;
+  for (const auto& entry : fs::directory_iterator(directory)) bytes += entry.file_size();
+  return bytes;
+}
+
+TEST(RocksDbStore, KnowsWhatRunsTakeAndFreesWhatDeletedOnesTook) {
+  TemporaryDirectory directory;
+  for (const std::uint32_t run : {1u, 2u}) {
+    auto store = Open(directory.path());
+    for (std::uint32_t i = 0; i < 20 * run; ++i) {
+      Batch batch;
+      batch.attempts = {SampleAttempt({RunId{run}, Subject::Task, i, 1})};
+      batch.attempts[0].outcome.output = Noise(100 * run + i, 100'000);
+      ASSERT_TRUE(store->Commit(batch));
+    }
+  }  // What is in the log when it is opened goes to files.
+  auto store = Open(directory.path());
+  const std::vector<std::uint64_t> sizes = store->SizesOf({RunId{1}, RunId{2}, RunId{3}});
+  EXPECT_NEAR(static_cast<double>(sizes.at(0)), 2e6, 3e5);
+  EXPECT_NEAR(static_cast<double>(sizes.at(1)), 4e6, 3e5);
+  EXPECT_EQ(sizes.at(2), 0U);
+  Batch removal;
+  removal.deleted_runs = {RunId{2}};
+  ASSERT_TRUE(store->Commit(removal));
+  EXPECT_GT(BytesIn(directory.path()), 6'000'000U);
+  std::atomic<bool> cancelled = false;
+
+  store->Free(RunId{2}, RunId{2}, cancelled);
+
+  EXPECT_LT(BytesIn(directory.path()), 3'000'000U);
+  EXPECT_EQ(store->Attempts(RunId{1}, Subject::Task, 19)->size(), 1U);
 }
 
 TEST(StateLock, IsHeldByOneAndNamesIt) {
