@@ -39,6 +39,7 @@ struct CoordinatorCommand {
   double reconnect_window_secs = 0;
   double keep_days = 0;
   std::uint32_t keep_runs = 0;
+  std::uint64_t keep_mib = 0;
   std::string metrics = "";
   LogFlags log = {};
 };

@@ -99,6 +99,7 @@ Result<CoordinatorConfig> LoadCoordinatorConfig(const std::string& file,
   Put(flags.reconnect_window_secs, config->reconnect_window);
   if (flags.keep_days > 0) config->keep = Days(flags.keep_days);
   if (flags.keep_runs > 0) config->keep_runs = flags.keep_runs;
+  if (flags.keep_mib > 0) config->keep_mib = flags.keep_mib;
   if (!flags.metrics.empty()) config->metrics_listen = flags.metrics;
   Put(flags.log, config->log);
   return Judge(*std::move(config), file);

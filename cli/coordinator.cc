@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -15,6 +17,8 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <utility>
+#include <vector>
 
 #include "cli/access_file.h"
 #include "cli/commands.h"
@@ -23,6 +27,7 @@
 #include "cli/metrics_server.h"
 #include "cli/print.h"
 #include "cli/service.h"
+#include "coordinator/background.h"
 #include "coordinator/coordinator_daemon.h"
 #include "coordinator/resume.h"
 #include "protocol/key_files.h"
@@ -35,6 +40,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr Duration kLook = std::chrono::seconds(1);
+constexpr Duration kMeasure = std::chrono::seconds(30);
+constexpr std::size_t kMeasuredAtOnce = 10'000;  // Runs.
+constexpr Duration kFree = std::chrono::minutes(10);
 constexpr std::string_view kIpc = "ipc://";
 constexpr int kLargeBlock = 1 << 20;
 
@@ -67,6 +75,7 @@ class CoordinatorServer {
  public:
   explicit CoordinatorServer(const CoordinatorConfig& config)
       : config_(config), signals_({SIGTERM, SIGINT, SIGHUP}) {}
+  ~CoordinatorServer() { leave_ = true; }
 
   // The files that the configuration names.
   Status ReadKeys();
@@ -79,6 +88,8 @@ class CoordinatorServer {
   void MakeDaemon(RouterEndpoint router, RunId next_run);
   Status ResumeRuns();
   void Look();
+  void MeasureRuns();
+  void FreeRuns();
   void TellStatus(bool ready);
 
   const CoordinatorConfig& config_;
@@ -93,8 +104,13 @@ class CoordinatorServer {
   std::unique_ptr<CoordinatorDaemon> daemon_;
   std::unique_ptr<MetricsServer> metrics_;  // Null: off.
   Instant looked_{};
+  Instant measured_{};
+  RunId measure_from_{};
+  std::optional<std::pair<RunId, RunId>> forgotten_ = {};  // From and to, not freed yet.
+  Instant freed_{};
   bool hangup_ = false;
-  bool leave_ = false;
+  std::atomic<bool> leave_ = false;
+  Background housekeeper_{2};  // Last: its thread ends before what its jobs refer to.
 };
 
 Status CoordinatorServer::Start() {
@@ -173,7 +189,9 @@ void CoordinatorServer::MakeDaemon(RouterEndpoint router, RunId next_run) {
                          .heartbeat = config_.heartbeat,
                          .grace = config_.recovery_grace,
                          .window = config_.reconnect_window,
-                         .retention = {.age = config_.keep, .runs = config_.keep_runs},
+                         .retention = {.age = config_.keep,
+                                       .runs = config_.keep_runs,
+                                       .bytes = config_.keep_mib << 20},
                          .seed = RandomSeed()},
       next_run, tell);
   daemon_->OnNote([](const std::string& note) { spdlog::warn("{}", note); });
@@ -181,7 +199,11 @@ void CoordinatorServer::MakeDaemon(RouterEndpoint router, RunId next_run) {
       [this](std::uint64_t attempts, Duration took) { tally_.OnDispatch(attempts, took); });
   daemon_->OnCommit([this](const Batch& batch, Duration took) {
     tally_.OnCommit(batch, took);
-    for (const RunId run : batch.deleted_runs) spdlog::info("run {} is forgotten", run.value);
+    for (const RunId run : batch.deleted_runs) {
+      spdlog::info("run {} is forgotten", run.value);
+      if (!forgotten_) forgotten_ = {run, run};
+      forgotten_ = {std::min(forgotten_->first, run), std::max(forgotten_->second, run)};
+    }
   });
   daemon_->Admit(keys_);
   daemon_->Serve(*store_, fs::path(config_.state_dir) / "db", RandomSeed());
@@ -221,6 +243,9 @@ Status CoordinatorServer::ResumeRuns() {
       spdlog::error("run {} cannot go on: {}", run.id.value, saved.error().message);
     }
   }
+  if (!runs->empty() && runs->front().id > RunId{1}) {  // What our predecessor did not come to.
+    forgotten_ = {RunId{1}, RunId{runs->front().id.value - 1}};
+  }
   spdlog::info("state {}: {} runs, {} of them go on", config_.state_dir, runs->size(),
                daemon_->coordinator().live());
   return {};
@@ -234,6 +259,8 @@ void CoordinatorServer::Look() {
   if (metrics_ != nullptr) {
     metrics_->Publish({tally_, GaugesOf(daemon_->coordinator(), looked_)});
   }
+  if (config_.keep_mib > 0 && looked_ >= measured_ + kMeasure) MeasureRuns();
+  if (forgotten_ && looked_ >= freed_ + kFree) FreeRuns();
   if (!access_ || !(hangup_ || access_->HasChanged())) return;
   Result<AccessList> keys = access_->Read();
   if (!keys) {
@@ -242,6 +269,28 @@ void CoordinatorServer::Look() {
   }
   spdlog::info("{} authorised keys in {}", keys->Keys().size(), config_.authorized_keys);
   daemon_->Admit(*std::move(keys));
+}
+
+// What each run takes changes after its end as well: when the store compacts it.
+void CoordinatorServer::MeasureRuns() {
+  measured_ = looked_;
+  std::vector<RunId> runs = daemon_->coordinator().retention().From(measure_from_, kMeasuredAtOnce);
+  measure_from_ = runs.size() < kMeasuredAtOnce ? RunId{} : RunId{runs.back().value + 1};
+  (void)housekeeper_.Post([this, runs = std::move(runs)]() -> Background::Done {
+    return [this, runs, sizes = store_->SizesOf(runs)] {
+      for (std::size_t i = 0; i < runs.size(); ++i) daemon_->KnowSize(runs[i], sizes[i]);
+    };
+  });
+}
+
+// Seldom: each time, what is only in memory yet is written to files. Ends early when we leave.
+void CoordinatorServer::FreeRuns() {
+  freed_ = looked_;
+  const bool posted = housekeeper_.Post([this, runs = *forgotten_]() -> Background::Done {
+    store_->Free(runs.first, runs.second, leave_);
+    return {};
+  });
+  if (posted) forgotten_.reset();
 }
 
 void CoordinatorServer::TellStatus(bool ready) {
@@ -257,8 +306,9 @@ void CoordinatorServer::TellStatus(bool ready) {
 
 Status CoordinatorServer::Loop() {
   while (!leave_) {
-    std::vector<WaitFd> fds = {{signals_.fd()}};
+    std::vector<WaitFd> fds = {{signals_.fd()}, {housekeeper_.fd()}};
     if (Status turned = daemon_->Turn(fds, kLook); !turned) return turned;
+    housekeeper_.RunDone();
     for (const int signal : signals_.Take()) {
       hangup_ = hangup_ || signal == SIGHUP;
       leave_ = leave_ || signal != SIGHUP;

@@ -149,6 +149,9 @@ void AddCoordinator(CLI::App& app, CoordinatorCommand& command, std::function<in
   c->add_option("--keep-runs", command.keep_runs,
                 "keep so many runs that have ended (default: all)")
       ->check(CLI::Range(std::int64_t{1}, kKeepRunsMax));
+  c->add_option("--keep-mib", command.keep_mib,
+                "of them keep so many MiB on the disk (default: any)")
+      ->check(CLI::Range(std::int64_t{1}, kKeepMibMax));
   c->add_option("--metrics", command.metrics,
                 "HOST:PORT for Prometheus, or off (default: 127.0.0.1:9464 if it is free)");
   AddLog(c, command.log);

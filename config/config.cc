@@ -44,6 +44,11 @@ void ReadKeepRuns(Reader& reader, const Field& field, CoordinatorConfig& config)
   if (runs) config.keep_runs = static_cast<std::uint32_t>(*runs);
 }
 
+void ReadKeepMib(Reader& reader, const Field& field, CoordinatorConfig& config) {
+  const std::optional<std::int64_t> mib = reader.Int(field, 1, kKeepMibMax);
+  if (mib) config.keep_mib = static_cast<std::uint64_t>(*mib);
+}
+
 void Flag(Reader& reader, const Field& field, bool& flag) {
   flag = reader.Bool(field).value_or(flag);
 }
@@ -97,6 +102,7 @@ constexpr Key<CoordinatorConfig> kCoordinatorKeys[] = {
      [](R& r, const F& f, CoordinatorConfig& c) { Time(r, f, c.reconnect_window); }},
     {"keep_days", Support::Now, ReadKeepDays},
     {"keep_runs", Support::Now, ReadKeepRuns},
+    {"keep_mib", Support::Now, ReadKeepMib},
     {"metrics", Support::Now, ReadMetrics},
     {"log", Support::Now, [](R& r, const F& f, CoordinatorConfig& c) { ReadLog(r, f, c.log); }},
 };

@@ -17,10 +17,11 @@ namespace troupe {
 
 inline constexpr std::string_view kDaemonStateDir = "/var/lib/troupe";
 
-// Limits of keep_days and keep_runs.
+// Limits of keep_days, keep_runs and keep_mib.
 inline constexpr double kKeepDaysMin = 0.001;
 inline constexpr double kKeepDaysMax = 36'500;
 inline constexpr std::int64_t kKeepRunsMax = 1'000'000'000;
+inline constexpr std::int64_t kKeepMibMax = 1'000'000'000;
 inline constexpr Duration Days(double days) { return Seconds(days * 86'400); }
 
 inline constexpr std::string_view kMetricsListen = "127.0.0.1:9464";
@@ -47,6 +48,7 @@ struct CoordinatorConfig {
   Duration reconnect_window = std::chrono::seconds(300);
   Duration keep{};              // How long a run is kept when it has ended; zero: for good.
   std::uint32_t keep_runs = 0;  // How many such runs are kept; 0: all.
+  std::uint64_t keep_mib = 0;   // How much of the disk they may take; 0: any.
   // HOST:PORT, or kMetricsOff. "": kMetricsListen if it is free.
   std::string metrics_listen = "";
   LogConfig log = {};

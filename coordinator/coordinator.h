@@ -48,6 +48,8 @@ class Coordinator {
   void KnowKey(const std::string& key, RunId run) { keys_[key] = run; }
   // A run of the store has ended.
   void KnowEnded(RunId run, Instant at) { retention_.Ended(run, at); }
+  // A run that has ended takes so much of the store. The next turn goes by it.
+  void KnowSize(RunId run, std::uint64_t bytes) { retention_.Size(run, bytes); }
   // The run that the key stands for; 0: none.
   RunId RunOfKey(const std::string& key) const;
 
@@ -57,6 +59,7 @@ class Coordinator {
   const LiveRun* Find(RunId run) const;
   const WorkerPool& pool() const { return pool_; }
   const std::map<RunId, LiveRun>& runs() const { return runs_; }
+  const Retention& retention() const { return retention_; }
   // Runs that have not ended.
   std::size_t live() const { return runs_.size(); }
 

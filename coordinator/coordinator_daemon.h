@@ -54,6 +54,7 @@ class CoordinatorDaemon {
   // A run of the store has this idempotency key.
   void KnowKey(const std::string& key, RunId run) { coordinator_.KnowKey(key, run); }
   void KnowEnded(RunId run, Instant at) { coordinator_.KnowEnded(run, at); }
+  void KnowSize(RunId run, std::uint64_t bytes) { coordinator_.KnowSize(run, bytes); }
 
   // The run goes on; if `dormant`, only what its attempts have to say is taken.
   void Restore(const Resumable& saved, bool dormant);

@@ -42,6 +42,7 @@ recovery_grace_secs: 30
 reconnect_window_secs: 600
 keep_days: 1.5
 keep_runs: 1000
+keep_mib: 20480
 metrics: {listen: "[::1]:9464"}
 log: {format: json, level: warn}
 )",
@@ -59,6 +60,7 @@ log: {format: json, level: warn}
   EXPECT_EQ(c.reconnect_window, seconds(600));
   EXPECT_EQ(c.keep, std::chrono::hours(36));
   EXPECT_EQ(c.keep_runs, 1'000U);
+  EXPECT_EQ(c.keep_mib, 20'480U);
   EXPECT_EQ(c.metrics_listen, "[::1]:9464");
   EXPECT_EQ(c.log.format, LogConfig::Format::Json);
   EXPECT_EQ(c.log.level, LogConfig::Level::Warn);

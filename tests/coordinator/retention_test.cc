@@ -47,6 +47,49 @@ TEST(Retention, KeepsTheOnesThatEndedLast) {
   EXPECT_EQ(retention.next(), kNever);
 }
 
+TEST(Retention, ForgetsTheOldestUntilTheRestIsSmallEnough) {
+  Retention retention({.bytes = 100});
+  for (std::uint64_t i = 1; i <= 4; ++i) retention.Ended(RunId{i}, kStart + minutes(i));
+  retention.Size(RunId{1}, 30);
+  retention.Size(RunId{3}, 70);
+  EXPECT_EQ(retention.next(), kNever);
+  retention.Size(RunId{2}, 1);
+
+  EXPECT_EQ(retention.next(), kStart + minutes(1) + kRetainedAtLeast);
+  EXPECT_THAT(retention.Take(kStart + hours(1)), ElementsAre(RunId{1}));
+  EXPECT_THAT(retention.From(RunId{}, 2), ElementsAre(RunId{2}, RunId{3}));
+  EXPECT_THAT(retention.From(RunId{4}, 2), ElementsAre(RunId{4}));
+}
+
+TEST(Retention, GoesByTheLatestSizeAndBySizesOfRunsThatHaveEnded) {
+  Retention retention({.bytes = 100});
+  retention.Ended(RunId{1}, kStart);
+  retention.Ended(RunId{2}, kStart);
+  retention.Size(RunId{1}, 90);
+  retention.Size(RunId{1}, 60);
+  retention.Size(RunId{2}, 40);
+  retention.Size(RunId{3}, 1'000);  // It runs.
+  EXPECT_EQ(retention.next(), kNever);
+  retention.Drop(RunId{2});
+  retention.Ended(RunId{2}, kStart + minutes(5));
+  retention.Size(RunId{1}, 100);
+  EXPECT_EQ(retention.next(), kNever) << "what it took before it went on does not count";
+  retention.Size(RunId{2}, 1);
+
+  EXPECT_THAT(retention.Take(kStart + hours(1)), ElementsAre(RunId{1}));
+}
+
+TEST(Retention, TheRunThatEndedLastStaysHoweverLargeItIs) {
+  Retention retention({.bytes = 100});
+  retention.Ended(RunId{1}, kStart);
+  retention.Ended(RunId{2}, kStart + minutes(1));
+  retention.Size(RunId{1}, 1);
+  retention.Size(RunId{2}, 1'000);
+
+  EXPECT_THAT(retention.Take(kStart + hours(1)), ElementsAre(RunId{1}));
+  EXPECT_EQ(retention.next(), kNever);
+}
+
 TEST(Retention, WhoWaitsForARunSeesHowItEnded) {
   Retention retention({.age = std::chrono::seconds(30), .runs = 1});
   retention.Ended(RunId{1}, kStart);
@@ -117,6 +160,21 @@ TEST(Retention, TheCoordinatorForgetsRunsAndTheirKeysInTime) {
   EXPECT_THAT(effects.save.deleted_runs, ElementsAre(first, second));
   EXPECT_EQ(coordinator.RunOfKey("first"), RunId{});
   EXPECT_EQ(effects.wake_at, kNever);
+}
+
+TEST(Retention, TheCoordinatorForgetsForSizeInItsNextTurn) {
+  Coordinator coordinator({.retention = {.bytes = 1'000}}, RunId{7});
+  const RunId first = RunAndEnd(coordinator, "first", kStart);
+  const RunId second = RunAndEnd(coordinator, "second", kStart + minutes(1));
+  EXPECT_THAT(coordinator.retention().From(RunId{}, 10), ElementsAre(first, second));
+  coordinator.KnowSize(first, 600);
+  coordinator.KnowSize(second, 600);
+  Effects effects;
+
+  coordinator.EndTurn(kStart + minutes(2), effects);
+  EXPECT_THAT(effects.save.deleted_runs, ElementsAre(first));
+  EXPECT_EQ(coordinator.RunOfKey("first"), RunId{});
+  EXPECT_EQ(coordinator.RunOfKey("second"), second);
 }
 
 }  // namespace
