@@ -25,9 +25,16 @@ Error CannotStart(const std::filesystem::path& program, int error) {
           fmt::format("cannot start {}: {}", program.string(), std::strerror(error))};
 }
 
+void WaitFor(pid_t pid) {
+  while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
 }  // namespace
 
 AttendantPool::~AttendantPool() {
+  EndIdle(Duration::zero(), kNever);
+  for (const pid_t pid : leaving_) WaitFor(pid);
   for (const auto& [attendant, pid] : attendants_) close(attendant);
 }
 
@@ -72,8 +79,7 @@ void AttendantPool::Forget(int attendant) {
   const pid_t pid = attendants_.at(attendant);
   close(attendant);
   attendants_.erase(attendant);
-  while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-  }
+  WaitFor(pid);
 }
 
 Result<int> AttendantPool::Attend(const std::string& directory) {

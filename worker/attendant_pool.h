@@ -23,7 +23,7 @@ class AttendantPool {
   // `program`: troupe-attendant. `spool`: absolute. Nothing is started before the first attempt is.
   AttendantPool(std::filesystem::path program, std::filesystem::path spool)
       : program_(std::move(program)), spool_(std::move(spool)) {}
-  // Those that have nothing to do end.
+  // Those that have nothing to do end, and have ended when it returns.
   ~AttendantPool();
   AttendantPool(const AttendantPool&) = delete;
   AttendantPool& operator=(const AttendantPool&) = delete;

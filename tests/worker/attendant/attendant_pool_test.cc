@@ -210,11 +210,24 @@ TEST_F(Pool, AttendantsOutliveItWithTheirAttempts) {
 
   pool_.reset();
 
-  WaitFor("the others to end", [&] { return Attendants().size() == 1; });
+  WaitFor("the other to end", [&] { return Attendants().size() == 1; });
   EXPECT_TRUE(InspectSpool(Directory(spec)).value().running);
   std::ofstream(InRunDirectory("go")) << "";
   WaitFor("its end", [&] { return Attendants().empty(); });
   EXPECT_EQ(Outcome(spec).output, "done");
+  EXPECT_TRUE(PrivateFilesLeft().empty());
+}
+
+TEST_F(Pool, EndsWithThoseThatHaveNothingToDo) {
+  const int first = Attend(ShellCommand("true"));
+  const int second = Attend(ShellCommand("true"));
+  ASSERT_EQ(WaitToHear(first), Heard::Ended);
+  ASSERT_EQ(WaitToHear(second), Heard::Ended);
+  EXPECT_EQ(Attendants().size(), 2U);
+
+  pool_.reset();
+
+  EXPECT_TRUE(Attendants().empty());
   EXPECT_TRUE(PrivateFilesLeft().empty());
 }
 
