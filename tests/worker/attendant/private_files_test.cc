@@ -101,27 +101,32 @@ TEST_F(PrivateFilesTest, ShowNothingOfAnAttemptToTheNext) {
          fs::create_symlink(root_ / "outside", p / "artifacts");
        }},
   };
-  for (const auto& [name, deed] : deeds) {
-    PrivateFiles files(root_, self_);
-    ASSERT_TRUE(files.Prepare("{}").has_value());
-    deed(files.path());
+  for (const std::string next : {"{}", "{2}"}) {  // As the inputs before, and others.
+    for (const auto& [name, deed] : deeds) {
+      fs::remove(root_ / "mine");
+      PrivateFiles files(root_, self_);
+      ASSERT_TRUE(files.Prepare("{}").has_value());
+      deed(files.path());
 
-    files.Clear();
-    ASSERT_TRUE(files.Prepare("{2}").has_value()) << name;
+      files.Clear();
+      ASSERT_TRUE(files.Prepare(next).has_value()) << name;
 
-    EXPECT_EQ(Read(files.path() / "inputs.json"), "{2}") << name;
-    EXPECT_EQ(fs::hard_link_count(files.path() / "inputs.json"), 1U) << name;
-    EXPECT_FALSE(fs::is_symlink(files.path() / "inputs.json")) << name;
-    EXPECT_EQ(fs::status(files.path() / "inputs.json").permissions(),
-              fs::perms::owner_read | fs::perms::owner_write)
-        << name;
-    EXPECT_TRUE(fs::is_directory(files.path() / "artifacts")) << name;
-    EXPECT_FALSE(fs::is_symlink(files.path() / "artifacts")) << name;
-    EXPECT_TRUE(fs::is_empty(files.path() / "artifacts")) << name;
-    EXPECT_EQ(std::distance(fs::directory_iterator(files.path()), {}), 2) << name;
+      const fs::path inputs = files.path() / "inputs.json";
+      EXPECT_EQ(Read(inputs), next) << name;
+      EXPECT_EQ(fs::hard_link_count(inputs), 1U) << name;
+      EXPECT_FALSE(fs::is_symlink(inputs)) << name;
+      EXPECT_EQ(fs::status(inputs).permissions(), fs::perms::owner_read | fs::perms::owner_write)
+          << name;
+      EXPECT_TRUE(fs::is_directory(files.path() / "artifacts")) << name;
+      EXPECT_FALSE(fs::is_symlink(files.path() / "artifacts")) << name;
+      EXPECT_TRUE(fs::is_empty(files.path() / "artifacts")) << name;
+      EXPECT_EQ(std::distance(fs::directory_iterator(files.path()), {}), 2) << name;
+      if (fs::exists(root_ / "mine")) {
+        EXPECT_EQ(Read(root_ / "mine"), "{}") << name;
+      }
+    }
   }
   EXPECT_EQ(Read(root_ / "outside" / "file"), "outside");
-  EXPECT_EQ(Read(root_ / "mine"), "{}");
 }
 
 TEST_F(PrivateFilesTest, KnowsThoseOfTheDead) {
