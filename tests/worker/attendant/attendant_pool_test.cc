@@ -175,7 +175,8 @@ TEST_F(Pool, GoesOnWithAnotherIfOneDiesWithNothingToDo) {
   ASSERT_EQ(WaitToHear(Attend(ShellCommand("true"))), Heard::Ended);
   const pid_t pid = Attendants().at(0);
   ::kill(pid, SIGTERM);
-  WaitFor("its end", [&] { return Attendants().empty(); });
+  // Not only its memory but what it had open is gone.
+  WaitFor("its end", [&] { return FindProcess(pid).value().state == 'Z'; });
   const AttemptSpec spec = ShellCommand("echo x >> ran");
 
   EXPECT_EQ(WaitToHear(Attend(spec)), Heard::Ended);
