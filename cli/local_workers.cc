@@ -40,7 +40,8 @@ Result<LocalWorkers> LocalWorkers::Start(const LocalWorkersOptions& options) {
     const bool known = std::any_of(workers.processes_.begin(), workers.processes_.end(),
                                    [&](const Process& p) { return p.name == name; });
     const auto attempts = ListSpool(entry.path() / "spool");
-    const bool holds = attempts && !attempts->empty();
+    // What is wrong with a spool is for its worker to say.
+    const bool holds = attempts ? !attempts->empty() : attempts.error().code != ErrorCode::NotFound;
     if (!known && holds) workers.processes_.push_back({.name = name, .slots = 0});
   }
   for (Process& process : workers.processes_) {

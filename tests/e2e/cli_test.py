@@ -338,6 +338,19 @@ if directory:
         self.assertEqual(self.export()["task_attempts"], {"a": 1})
         self.assertEqual(list((self.directory / ".troupe/workers/w1/spool").glob("1-*")), [])
 
+    def test_attempts_of_an_older_troupe_are_not_overlooked(self):
+        self.write("name: k\ntasks:\n  a: {command: 'touch ran; sleep 40.0625'}\n")
+        for worker in ("w1", "w9"):  # One of this run, and one of an earlier, larger run.
+            spool = self.directory / ".troupe/workers" / worker / "spool"
+            (spool / "1-t0-1").mkdir(parents=True)
+            (spool / "1-t0-1/lock").touch()
+            self.assertIn(f"worker {worker} ends as soon as it starts", self.troupe("run", "flow.yaml", code=1).stderr)
+            self.assertIn("is an attempt of an older troupe", (spool.parent / "log").read_text())
+            self.assertEqual((self.directory / "ran").exists(), worker == "w9")
+            shutil.rmtree(spool)
+        for process in self.processes_with("40.0625"):
+            os.kill(process, signal.SIGKILL)
+
     def test_after_a_reboot_the_attempt_is_lost_and_placed_again(self):
         self.write("name: k\ntasks:\n  a: {command: 'if [ -e began ]; then exit 0; fi; touch began; sleep 40.0625'}\n")
         process = self.running()
