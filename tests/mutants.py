@@ -21,9 +21,11 @@ SECTION and RULE are those of tests/rules.md; the first words of a rule will do.
 must be named there. Other headings are of rules that are no items there, or of bugs that were found.
 """
 
+import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -135,6 +137,16 @@ def uncovered(root, mutants):
             yield f"tests/rules.md: section {section}, {rule!r}: {what} of tests/mutants/"
 
 
+def end_all_of(build):
+    """Attendants have sessions of their own, and one with a defect may go on for good."""
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(process / "exe").startswith(f"{build}/"):
+                os.kill(int(process.name), signal.SIGKILL)
+        except OSError:
+            pass  # It has ended, or is another user's.
+
+
 def run_test(program, test, limit):
     """Whether it passes; None: it takes longer than the limit."""
     try:
@@ -142,6 +154,8 @@ def run_test(program, test, limit):
                               timeout=limit, cwd=program.parent).returncode == 0
     except subprocess.TimeoutExpired:
         return None
+    finally:
+        end_all_of(program.parent)
 
 
 def seconds_of(chosen, build):
